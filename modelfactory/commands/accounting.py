@@ -1,0 +1,147 @@
+"""Put census, schedule and outcomes together into the group table, and check that nothing is missing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
+from modelfactory.plan.outcomes import GROUP_COLUMNS, SERVED, Status
+from modelfactory.plan.schedule import Schedule
+from modelfactory.plan.steps import TrainStep
+from modelfactory.spark.census import CensusTable
+from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
+from modelfactory.store.filters import metric_names
+from modelfactory.store.manifest import Quantiles
+
+_METRICS = pa.map_(pa.string(), pa.float64())
+_TYPES = {
+    "status": pa.string(),
+    "n_rows": pa.int64(),
+    "n_train": pa.int64(),
+    "n_test": pa.int64(),
+    "metrics": _METRICS,
+    "baseline": _METRICS,
+    "fit_seconds": pa.float64(),
+    "cpu_seconds": pa.float64(),
+    "model_version": pa.int32(),
+    "model_bytes": pa.int64(),
+    "model_sha256": pa.string(),
+    "data_digest": pa.string(),
+    "error_type": pa.string(),
+    "error": pa.string(),
+    "warnings": pa.list_(pa.string()),
+}
+
+
+def group_table(
+    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table, *, version: int
+) -> pa.Table:
+    """Return the group table of a version: one row per group of the census, sorted by key.
+
+    Args:
+        step: the family's step.
+        found: its census.
+        schedule: what was decided before training.
+        outcomes: what came of the trained groups.
+        version: number of the version.
+
+    Raises:
+        BuildFailed: a group has no outcome or more than one, or the workers saw other rows than the census.
+    """
+    census = found.census
+    row_of = _rows_of_outcomes(step, found, schedule, outcomes)
+    status = pc.if_else(pa.array(schedule.to_train), outcomes["status"].take(row_of), pa.array(schedule.status))
+    taken = {name: outcomes[name].take(row_of) for name in outcomes.column_names if name != GROUP}
+    served = pc.is_in(status, value_set=pa.array([str(s) for s in SERVED]))
+    inexact = pa.array(~schedule.to_train & (schedule.status == Status.FAILED))
+    columns: dict[str, Any] = {
+        "status": status,
+        "n_rows": pa.array(census.n_rows),
+        "n_train": pc.fill_null(taken["n_train"], 0),
+        "n_test": pc.fill_null(taken["n_test"], 0),
+        "metrics": _filled_maps(taken["metrics"]),
+        "baseline": _filled_maps(taken["baseline"]),
+        "fit_seconds": taken["fit_seconds"],
+        "cpu_seconds": taken["cpu_seconds"],
+        "model_version": pc.if_else(served, pa.scalar(version, pa.int32()), pa.scalar(None, pa.int32())),
+        "model_bytes": taken["model_bytes"],
+        "model_sha256": taken["sha256"],
+        "data_digest": pa.array(found.digests.tolist(), pa.string()),
+        "error_type": pc.if_else(inexact, "InexactNumber", taken["error_type"]),
+        "error": pc.if_else(inexact, _INEXACT, taken["error"]),
+        "warnings": _warnings(taken["warnings"], census.n_rows - census.n_usable),
+    }
+    table = found.keys
+    for name in GROUP_COLUMNS:
+        table = table.append_column(name, _one_chunk(columns[name], _TYPES[name]))
+    return table.sort_by([(key, "ascending") for key in step.keys])
+
+
+_INEXACT = (
+    f"a numeric column holds a number beyond ±{EXACT_LIMIT}, which a double cannot hold exactly; cast it to double in "
+    "`sql` to accept the rounding, or declare it categorical"
+)
+
+
+def _rows_of_outcomes(
+    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table
+) -> pa.Array:
+    """Return for each group of the census the row of its outcome, null where it was not trained."""
+    expected = found.census.group[schedule.to_train]
+    got = outcomes[GROUP].to_numpy()
+    order = np.argsort(got)
+    if len(got) != len(expected) or not np.array_equal(got[order], np.sort(expected)):
+        raise _changed(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
+    row_of = np.zeros(len(found.census.group), dtype=np.int64)
+    row_of[schedule.to_train] = order[np.searchsorted(got[order], expected)]
+    seen = outcomes["n_seen"].to_numpy()[row_of]
+    differing = schedule.to_train & (seen != found.census.n_usable)
+    if differing.any():
+        raise _changed(step, f"{int(differing.sum()):,} groups had other rows in training than in the census")
+    return pa.array(row_of, mask=~schedule.to_train)
+
+
+def _changed(step: TrainStep, what: str) -> BuildFailed:
+    return BuildFailed(
+        Diagnostic(
+            code=Code.ACCOUNTING,
+            message=f"the rows of family `{step.family}` do not add up: {what}; the version is not published",
+            help="the input changed while it was read, or its query does not give the same rows twice",
+        )
+    )
+
+
+def _filled_maps(column: pa.ChunkedArray) -> pa.Array:
+    return pa.array([found or [] for found in column.to_pylist()], _METRICS)
+
+
+def _warnings(column: pa.ChunkedArray, unlabelled: Any) -> pa.Array:
+    said = [
+        [*([f"{n:,} rows without a label were left out"] if n else []), *(found or [])]
+        for n, found in zip(unlabelled.tolist(), column.to_pylist(), strict=True)
+    ]
+    return pa.array(said, pa.list_(pa.string()))
+
+
+def _one_chunk(column: Any, kind: pa.DataType) -> pa.Array:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.cast(kind)
+
+
+def quantiles(groups: pa.Table, name: str) -> dict[str, Quantiles]:
+    """Return the distribution over groups of each metric in the map column `name`."""
+    result = {}
+    for metric in metric_names(groups):
+        values = pc.map_lookup(groups[name].combine_chunks(), metric, "first").drop_null()
+        if len(values):
+            low, q25, median, q75, high = pc.quantile(values, q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
+            if all(math.isfinite(v) for v in (low, high)):
+                result[metric] = Quantiles(
+                    count=len(values), min=low, q25=q25, median=median, q75=q75, max=high
+                )
+    return result

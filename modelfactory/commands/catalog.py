@@ -1,0 +1,121 @@
+"""Learn what estimator classes take, once per version of their package."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from modelfactory import __version__
+from modelfactory.diagnostics import Code, input_error
+from modelfactory.project.classes import ClassFacts, nested_values, sklearn_names
+from modelfactory.project.loading import Project
+from modelfactory.project.specs import EstimatorSpec, FamilySpec
+
+COMPILED_CLASSES = ("sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer")
+"""Classes that the compiler itself writes into plans."""
+
+
+def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
+    """Return the facts of every class that a project's families name, by the name as written.
+
+    Classes of scikit-learn are remembered in `cache` by version; those of other packages are asked each time,
+    since they may be under development. A cache that cannot be read or written costs time only.
+
+    Args:
+        project: the project.
+        cache: folder for what was learnt.
+
+    Raises:
+        InputError: the process that asks the classes failed as a whole.
+    """
+    allowed = set(project.spec.estimator_packages)
+    names = {name for family in project.families for name in _class_names(family.spec)}
+    modules: Mapping[str, str] | None = None
+    known = _read(cache)
+    asked: dict[str, str] = {}
+    for name in sorted({*names, *COMPILED_CLASSES}):
+        if name in known:
+            continue
+        if "." not in name:
+            modules = sklearn_names() if modules is None else modules
+            if name in modules:
+                asked[name] = f"{modules[name]}.{name}"
+        elif name.partition(".")[0] in {*allowed, "sklearn"}:
+            asked[name] = name
+    if asked:
+        answered = _ask(asked)
+        known |= answered
+        lasting = {n: f for n, f in known.items() if f.get("path", "").startswith("sklearn.") and "error" not in f}
+        _write(cache, lasting)
+    return {name: ClassFacts.from_json(facts) for name, facts in known.items() if name in names or name in COMPILED_CLASSES}
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return the user's cache folder for `mf`."""
+    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "modelfactory"
+
+
+def _class_names(spec: FamilySpec) -> Iterator[str]:
+    written: list[EstimatorSpec] = [*spec.pipeline]
+    if spec.estimator is not None:
+        written.append(spec.estimator)
+    if spec.preprocess is not None:
+        written += [*spec.preprocess.numeric, *spec.preprocess.categorical]
+    for call in written:
+        yield call.class_
+        yield from _nested_names(call.params)
+
+
+def _nested_names(params: Any) -> Iterable[str]:
+    for _, nested in nested_values(params):
+        yield nested["class"]
+        yield from _nested_names(nested.get("params", {}))
+
+
+def _ask(names: Mapping[str, str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "modelfactory.training.introspection"],
+        input=json.dumps(names),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise input_error(Code.UNKNOWN_CLASS, f"cannot ask the estimator classes for their parameters: {last[0]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _file(cache: Path) -> Path:
+    try:
+        version = metadata.version("scikit-learn")
+    except metadata.PackageNotFoundError:
+        version = "none"
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return cache / f"classes-{__version__}-sklearn-{version}-python-{python}.json"
+
+
+def _read(cache: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_file(cache).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(cache: Path, facts: Mapping[str, Any]) -> None:
+    file = _file(cache)
+    draft = file.with_suffix(f".{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(facts), encoding="utf-8")
+        draft.replace(file)

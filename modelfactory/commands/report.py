@@ -1,0 +1,103 @@
+"""What a running command tells; the console renders it, tests record it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from modelfactory.diagnostics import Diagnostic
+from modelfactory.plan.outcomes import FAULTS, SERVED, Status
+
+FamilyStatus = Literal["success", "error", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One kind of fault and how many groups it took.
+
+    Attributes:
+        status: `failed`, `timed_out` or `crashed`.
+        error_type: class of the exception, if any.
+        error: its text.
+        count: groups with this fault.
+        example: key of one of them.
+    """
+
+    status: str
+    error_type: str | None
+    error: str | None
+    count: int
+    example: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyResult:
+    """What came of one family in a build.
+
+    Attributes:
+        family: name of the family.
+        status: whether it was published; `skipped` after an earlier failure with `--fail-fast`.
+        version: number of the published version.
+        seconds: wall time.
+        statuses: count of groups by status.
+        faults: the most frequent faults, most frequent first.
+        rows_without_label: rows that could not be trained on.
+        diagnostics: why it is an error.
+    """
+
+    family: str
+    status: FamilyStatus
+    version: int | None = None
+    seconds: float = 0.0
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    rows_without_label: int = 0
+    diagnostics: tuple[Diagnostic, ...] = ()
+    exit_code: int = 0
+
+    def count(self, *, of: Literal["trained", "reused", "skipped", "failed"]) -> int:
+        """Return the groups trained, reused, skipped by rule, or lost to a fault."""
+        match of:
+            case "trained" | "reused":
+                return self.statuses.get(of, 0)
+            case "failed":
+                return sum(n for status, n in self.statuses.items() if status in FAULTS)
+            case "skipped":
+                return sum(n for status, n in self.statuses.items() if Status(status) not in FAULTS | SERVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """What came of a build."""
+
+    run_id: str
+    families: tuple[FamilyResult, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every family was published, else the gravest reason: 2 for bad input, 1 for failures."""
+        return max((family.exit_code for family in self.families), default=0)
+
+
+class Reporter(Protocol):
+    """Hears what happens while a command runs."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def family_started(self, index: int, total: int, family: str) -> None:
+        """Work on a family begins; `index` counts from 1."""
+
+    def family_scheduled(self, family: str, groups: int, to_train: int) -> None:
+        """The census of a family is known."""
+
+    def family_progress(self, family: str, done: int) -> None:
+        """So many groups of the family are done."""
+
+    def family_finished(self, index: int, total: int, result: FamilyResult) -> None:
+        """Work on a family has ended, well or not."""
+
+    def build_finished(self, result: BuildResult) -> None:
+        """All families are through."""

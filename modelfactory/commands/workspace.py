@@ -1,0 +1,129 @@
+"""Open a project for a command: read it, learn its classes, compile the selected families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.diagnostics import Code, Diagnostic, NothingSelected, did_you_mean
+from modelfactory.plan.compiler import compile_plan
+from modelfactory.plan.steps import Plan
+from modelfactory.project.classes import ClassFacts
+from modelfactory.project.files import find_project_file
+from modelfactory.project.loading import Family, Project, load_project
+from modelfactory.project.selection import select_families
+from modelfactory.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectOptions:
+    """Options that every command on a project takes.
+
+    Attributes:
+        project_dir: folder of the project; here or the nearest parent if None.
+        target: name of the target; the project's own if None.
+        variables: values of `--vars`.
+        profiles_dir: folder of `profiles.yml`.
+        environ: the environment.
+    """
+
+    project_dir: Path | None = None
+    target: str | None = None
+    variables: Mapping[str, Any]
+    profiles_dir: Path | None = None
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A valid project with its plan.
+
+    Attributes:
+        project: the project.
+        facts: what is known of its estimator classes.
+        families: the selected families.
+        plan: their steps, in the same order.
+        environ: the environment.
+    """
+
+    project: Project
+    facts: Mapping[str, ClassFacts]
+    families: tuple[Family, ...]
+    plan: Plan
+    environ: Mapping[str, str]
+
+    @property
+    def store(self) -> Store:
+        """The store of the project's target."""
+        return Store(Path(self.project.store))
+
+    def family(self, name: str) -> Family:
+        """Return a selected family by name."""
+        return next(family for family in self.families if family.name == name)
+
+
+def open_project(options: ProjectOptions) -> Project:
+    """Read and validate the project that the options name.
+
+    Raises:
+        InputError: with every mistake in its files.
+    """
+    project_file = find_project_file(
+        options.project_dir or Path.cwd(), search_parents=options.project_dir is None
+    )
+    return load_project(
+        project_file,
+        target=options.target,
+        variables=options.variables,
+        environ=options.environ,
+        profiles_dir=options.profiles_dir,
+    )
+
+
+def open_workspace(
+    options: ProjectOptions,
+    *,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    may_be_empty: bool = False,
+) -> Workspace:
+    """Read, check and compile a project.
+
+    Args:
+        options: where it is and how to read it.
+        select: selectors; all families if empty.
+        exclude: selectors of families to leave out.
+        may_be_empty: accept a selection that matches nothing.
+
+    Raises:
+        InputError: with every mistake of the whole project, selected or not.
+        NothingSelected: no family matches.
+    """
+    project = open_project(options)
+    facts = learn_classes(project, cache_folder(options.environ))
+    whole = compile_plan(project, project.families, facts, options.environ)
+    chosen = select_families(project.families, select, exclude)
+    if not chosen and not may_be_empty:
+        raise NothingSelected(_nothing(project, select))
+    names = {family.name for family in chosen}
+    steps = tuple(step for step in whole.steps if step.family in names)
+    return Workspace(project, facts, chosen, Plan(steps, whole.defaults), options.environ)
+
+
+def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
+    names = [family.name for family in project.families]
+    if not names:
+        return Diagnostic(
+            code=Code.NOTHING_SELECTED,
+            message="the project has no families",
+            help=f"declare one in {' or '.join(f'`{p}/`' for p in project.spec.family_paths)}",
+        )
+    written = " ".join(select)
+    return Diagnostic(
+        code=Code.NOTHING_SELECTED,
+        message=f"no family matches `{written}`" if written else "every family is excluded",
+        help=did_you_mean(written.rpartition(":")[2], names),
+    )

@@ -1,0 +1,169 @@
+"""What can go wrong, with a stable code, a place in a file and the nearest right thing.
+
+MfError                 something `mf` explains in the user's words; carries diagnostics
+├── InputError          exit 2   files, options, data or the machine: the user's turn
+├── BuildFailed         exit 1   a family failed, or more groups failed than it allows
+├── NothingSelected     exit 4   the selection matched no family
+└── StoreLocked         exit 5   another build holds the family
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Code(StrEnum):
+    """Stable codes of diagnostics. A code is never reused for another mistake."""
+
+    NO_PROJECT = "MF101"
+    TWO_PROJECT_FILES = "MF102"
+    UNREADABLE = "MF103"
+    EMPTY_FILE = "MF104"
+    SYNTAX = "MF105"
+    DUPLICATE_KEY = "MF106"
+    UNKNOWN_KEY = "MF201"
+    BAD_VALUE = "MF202"
+    UNKNOWN_PARAMETER = "MF203"
+    BAD_PARAMETER = "MF204"
+    UNKNOWN_CLASS = "MF205"
+    DUPLICATE_NAME = "MF206"
+    UNKNOWN_SOURCE = "MF207"
+    RESERVED_COLUMN = "MF208"
+    UNKNOWN_VARIABLE = "MF209"
+    BAD_SQL_TEMPLATE = "MF210"
+    CONFLICT = "MF211"
+    UNKNOWN_METRIC = "MF212"
+    UNKNOWN_TARGET = "MF213"
+    MISSING_PATH = "MF301"
+    MISSING_COLUMN = "MF302"
+    COLUMN_TYPE = "MF303"
+    EMPTY_INPUT = "MF304"
+    SPARK_SQL = "MF305"
+    NULL_KEY = "MF306"
+    NO_JAVA = "MF401"
+    SPARK_SESSION = "MF402"
+    STORE = "MF403"
+    STORE_SCHEMA = "MF404"
+    STORE_LOCKED = "MF405"
+    NOTHING_SELECTED = "MF501"
+    BAD_OPTION = "MF502"
+    NOT_BUILT = "MF503"
+    TOO_MANY_FAILED = "MF601"
+    RUN_FAILED = "MF602"
+    ACCOUNTING = "MF603"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A stretch of one line in a file; lines and columns count from 1."""
+
+    line: int
+    column: int
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One mistake, where it is and what would be right.
+
+    Attributes:
+        code: stable code of the kind of mistake.
+        message: what is wrong, in one sentence without a full stop.
+        file: the file as the user would name it, if there is one.
+        position: where in the file.
+        source_line: the text of that line; left out where it may hold secrets.
+        help: the nearest right thing.
+    """
+
+    code: Code
+    message: str
+    file: str | None = None
+    position: Position | None = None
+    source_line: str | None = None
+    help: str | None = None
+
+    def sort_key(self) -> tuple[str, int, int, str]:
+        """Order diagnostics by file, then by place."""
+        where = self.position or Position(0, 0)
+        return (self.file or "", where.line, where.column, self.message)
+
+    def text(self) -> str:
+        """Render in the manner of rustc: message, place, the line with a caret, help."""
+        lines = [f"error[{self.code}]: {self.message}"]
+        if self.file is not None:
+            place = self.position
+            lines.append(f"  --> {self.file}" + (f":{place.line}:{place.column}" if place else ""))
+            if place and self.source_line is not None:
+                width = len(str(place.line))
+                lines += [
+                    f"{' ' * width} |",
+                    f"{place.line} | {self.source_line}",
+                    f"{' ' * width} | {' ' * (place.column - 1)}{'^' * max(place.length, 1)}",
+                ]
+        if self.help:
+            lines.append(f"help: {self.help}")
+        return "\n".join(lines)
+
+
+class MfError(Exception):
+    """Base of every error that `mf` explains to its user.
+
+    Args:
+        diagnostics: what is wrong; at least one.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+        super().__init__("\n".join(d.text() for d in self.diagnostics))
+
+
+class InputError(MfError):
+    """Files, options, data or the machine are not as they must be."""
+
+
+class BuildFailed(MfError):
+    """A family could not be trained, or more of its groups failed than it allows."""
+
+    exit_code = 1
+
+
+class NothingSelected(MfError):
+    """The selection matched no family."""
+
+    exit_code = 4
+
+
+class StoreLocked(MfError):
+    """Another build of the family is under way."""
+
+    exit_code = 5
+
+
+def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:  # noqa: A002
+    """Make the error of a single mistake that has no place inside a file."""
+    return InputError(Diagnostic(code=code, message=message, file=None if file is None else str(file), help=help))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None if none is near."""
+    candidates = list(known)
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def did_you_mean(name: str, known: Sequence[str], *, listed: int = 8) -> str | None:
+    """Say the nearest known name, or else what names there are."""
+    near = nearest(name, known)
+    if near is not None:
+        return f"did you mean `{near}`?"
+    if not known:
+        return None
+    shown = ", ".join(f"`{k}`" for k in sorted(known)[:listed])
+    return f"known: {shown}" + (f" and {len(known) - listed} more" if len(known) > listed else "")

@@ -1,0 +1,1 @@
+"""Pure functions and frozen data: compiler, SQL rendering, fingerprints, schedule. No I/O, no clock, no environment."""

@@ -1,0 +1,394 @@
+"""Compile families to the frozen steps that a build runs, and find what no single file shows to be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean
+from modelfactory.plan.fingerprint import fingerprint
+from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
+from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
+from modelfactory.plan.rendering import SqlTemplateError, render_sql
+from modelfactory.plan.steps import EstimatorCall, Evaluation, Feature, FitStep, Plan, SourceRead, TrainStep, quoted
+from modelfactory.project.classes import ClassFacts, check_class, nested_class
+from modelfactory.project.loading import Family, Project
+from modelfactory.project.positions import KeyPath
+from modelfactory.project.specs import EstimatorSpec, EvaluateSpec
+from modelfactory.project.variables import environment_references
+
+PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
+INTERNAL_PREFIX = "_mf_"
+
+
+def compile_plan(
+    project: Project, families: Iterable[Family], facts: Mapping[str, ClassFacts], environ: Mapping[str, str]
+) -> Plan:
+    """Compile families, in their order.
+
+    Args:
+        project: the project they belong to.
+        families: what to compile.
+        facts: what is known of the classes they name, by the name as written.
+        environ: the environment, for `env_var()` in conditions; its values do not enter the plan.
+
+    Raises:
+        InputError: with every mistake of every family.
+    """
+    mistakes: list[Diagnostic] = []
+    steps = []
+    for family in families:
+        found, step = _FamilyCompiler(project, family, facts, environ).compile()
+        mistakes += found
+        if step is not None:
+            steps.append(step)
+    if mistakes:
+        raise InputError(*dict.fromkeys(mistakes))
+    defaults = {
+        known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default is not None)
+        for known in facts.values()
+    }
+    return Plan(tuple(steps), defaults)
+
+
+class _FamilyCompiler:
+    """Compiles one family; gathers its mistakes."""
+
+    def __init__(
+        self, project: Project, family: Family, facts: Mapping[str, ClassFacts], environ: Mapping[str, str]
+    ) -> None:
+        self.project = project
+        self.family = family
+        self.spec = family.spec
+        self.facts = facts
+        self.environ = environ
+        self.mistakes: list[Diagnostic] = []
+
+    def compile(self) -> tuple[list[Diagnostic], TrainStep | None]:
+        """Return the mistakes, and the step if there are none."""
+        self._check_columns()
+        self._check_environment()
+        for path, call in self._written_calls():
+            self._check_call(path, call)
+        rendered = self._render()
+        final = self._final()
+        task = self._task(final) if final is not None else "unsupervised"
+        evaluation = self._evaluation(task) if final is not None else None
+        if self.mistakes or final is None or rendered is None:
+            return self.mistakes, None
+        relation, sources = rendered
+        return [], self._step(relation, sources, task, evaluation)
+
+    def _step(
+        self, relation: str, sources: tuple[SourceRead, ...], task: Task, evaluation: Evaluation | None
+    ) -> TrainStep:
+        spec = self.spec
+        estimator = self._estimator()
+        frames = any(f.kind == "categorical" for f in spec.features) or _has_nested(estimator)
+        time = spec.evaluate.by_time.column if spec.evaluate and spec.evaluate.by_time else None
+        fit = FitStep(
+            family=spec.name,
+            task=task,
+            features=tuple(Feature(f.name, f.kind) for f in spec.features),
+            has_label=spec.label is not None,
+            has_weight=spec.weight is not None,
+            has_time=time is not None,
+            estimator=estimator,
+            weight_parameter=_weight_parameter(estimator),
+            container="frame" if frames else "matrix",
+            evaluation=evaluation,
+            seed=spec.seed,
+            timeout=spec.timeout,
+        )
+        decides = [
+            relation, spec.where, sources, spec.group_by, spec.label, spec.weight, time, fit,
+            spec.min_rows, spec.max_rows, spec.null_keys,
+        ]
+        return TrainStep(
+            family=spec.name,
+            relation=relation,
+            where=spec.where,
+            sources=sources,
+            keys=spec.group_by,
+            label=spec.label,
+            weight=spec.weight,
+            time=time,
+            fit=fit,
+            min_rows=spec.min_rows,
+            max_rows=spec.max_rows,
+            null_keys=spec.null_keys,
+            max_failed_share=spec.max_failed.share,
+            max_failed_count=spec.max_failed.count,
+            definition_fingerprint=fingerprint(decides),
+            metadata_fingerprint=fingerprint([spec.description, sorted(spec.tags), spec.owner, spec.meta]),
+        )
+
+    # Columns ----------------------------------------------------------------------------------------------------
+
+    def _check_columns(self) -> None:
+        spec = self.spec
+        for index, key in enumerate(spec.group_by):
+            if key in (*GROUP_COLUMNS, *MODEL_COLUMNS):
+                self._mistake(
+                    Code.RESERVED_COLUMN, f"group column `{key}` has the name of a column of the result",
+                    ("group_by", index), help=f"rename it in the input, for example `sql: select {key} as {key}_key, …`",
+                )
+        for path, name in self._named_columns():
+            if name.startswith(INTERNAL_PREFIX):
+                self._mistake(Code.RESERVED_COLUMN, f"column names may not begin with `{INTERNAL_PREFIX}`", path)
+        names = [feature.name for feature in spec.features]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._mistake(Code.CONFLICT, f"feature `{name}` is listed twice", ("features", index))
+            if name == spec.label:
+                self._mistake(
+                    Code.CONFLICT, f"`{name}` is both a feature and the label", ("features", index),
+                    help="a model that is given its label learns nothing else",
+                )
+        for index, key in enumerate(spec.group_by):
+            if key in spec.group_by[:index]:
+                self._mistake(Code.CONFLICT, f"group column `{key}` is listed twice", ("group_by", index))
+            if key == spec.label:
+                self._mistake(Code.CONFLICT, f"`{key}` is both a group column and the label", ("group_by", index))
+
+    def _named_columns(self) -> Iterator[tuple[KeyPath, str]]:
+        spec = self.spec
+        yield from ((("group_by", i), name) for i, name in enumerate(spec.group_by))
+        yield from ((("features", i), feature.name) for i, feature in enumerate(spec.features))
+        yield from (((key,), name) for key in ("label", "weight") if (name := getattr(spec, key)) is not None)
+
+    def _check_environment(self) -> None:
+        for name in environment_references(self.spec.where or ""):
+            if name not in self.environ and f"${{env:{name}:-" not in (self.spec.where or ""):
+                self._mistake(Code.UNKNOWN_VARIABLE, f"environment variable `{name}` is not set", ("where",))
+
+    # Input ------------------------------------------------------------------------------------------------------
+
+    def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
+        relations = {name: self._relation(name) for name in self.project.sources}
+        if self.spec.source is not None:
+            return relations[self.spec.source], (self._source_read(self.spec.source),)
+        if self.family.query is None:
+            return None
+        key = "sql" if self.spec.sql is not None else "sql_file"
+        try:
+            rendered = render_sql(
+                self.family.query,
+                relations=relations,
+                variables=self.project.variables,
+                environ=self.environ,
+                target=self.project.target_name,
+            )
+        except SqlTemplateError as error:
+            place = f" (line {error.line} of the query)" if error.line is not None else ""
+            self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
+            return None
+        indented = rendered.text.rstrip(";").replace("\n", "\n  ")
+        return f"(\n  {indented}\n)", tuple(self._source_read(name) for name in rendered.sources)
+
+    def _relation(self, name: str) -> str:
+        table = self.project.sources[name].spec.table
+        return quoted(name) if table is None else ".".join(quoted(part) for part in table.split("."))
+
+    def _source_read(self, name: str) -> SourceRead:
+        spec = self.project.sources[name].spec
+        return SourceRead(
+            name=name,
+            path=spec.path,
+            table=spec.table,
+            format=spec.format,
+            options=tuple(sorted((k, _option(v)) for k, v in spec.options.items())),
+            columns=tuple((column.name, column.type) for column in spec.columns),
+        )
+
+    # Estimator --------------------------------------------------------------------------------------------------
+
+    def _written_calls(self) -> Iterator[tuple[KeyPath, EstimatorSpec]]:
+        spec = self.spec
+        if spec.estimator is not None:
+            yield ("estimator",), spec.estimator
+        yield from ((("pipeline", i), step) for i, step in enumerate(spec.pipeline))
+        for kind in ("numeric", "categorical"):
+            for i, call in enumerate(getattr(spec.preprocess, kind, ())):
+                yield ("preprocess", kind, i), call
+
+    def _check_call(self, path: KeyPath, call: EstimatorSpec) -> None:
+        for mistake in check_class(call.class_, call.params, self.facts, self.project.spec.estimator_packages):
+            self._mistake(
+                mistake.code, mistake.message, (*path, *mistake.path), key=mistake.key, help=mistake.help
+            )
+
+    def _final(self) -> ClassFacts | None:
+        final = self.spec.estimator or self.spec.pipeline[-1]
+        found = self.facts.get(final.class_)
+        return None if found is None or found.error is not None else found
+
+    def _task(self, final: ClassFacts) -> Task:
+        spec = self.spec
+        name = final.path.rpartition(".")[2]
+        if final.kind in ("regressor", "classifier"):
+            if spec.label is None:
+                self._mistake(Code.CONFLICT, f"{name} is a {final.kind} and needs a `label`", ("estimator",))
+            task: Task = "regression" if final.kind == "regressor" else "classification"
+        else:
+            if spec.label is not None:
+                self._mistake(Code.CONFLICT, f"{name} learns without a label", ("label",), help="leave `label` out")
+            task = "unsupervised"
+        if spec.weight is not None and not final.takes_weight:
+            self._mistake(Code.CONFLICT, f"{name} takes no sample weights", ("weight",))
+        kinds = {feature.kind for feature in spec.features}
+        if "categorical" in kinds and not spec.pipeline and not (spec.preprocess and spec.preprocess.categorical):
+            index = next(i for i, f in enumerate(spec.features) if f.kind == "categorical")
+            self._mistake(
+                Code.CONFLICT, f"categorical feature `{spec.features[index].name}` needs a transformer", ("features", index),
+                help="preprocess: {categorical: [{class: OneHotEncoder, params: {handle_unknown: ignore}}]}",
+            )
+        for kind in ("numeric", "categorical"):
+            if getattr(spec.preprocess, kind, ()) and kind not in kinds:
+                self._mistake(Code.CONFLICT, f"there is no {kind} feature to preprocess", ("preprocess", kind), key=True)
+        return task
+
+    def _estimator(self) -> EstimatorCall:
+        spec = self.spec
+        steps = [(step.name, self._call(step)) for step in spec.pipeline]
+        if spec.preprocess is not None:
+            steps += self._preprocess_steps()
+        if spec.estimator is not None:
+            if not steps:
+                return self._call(spec.estimator)
+            steps.append(("estimator", self._call(spec.estimator)))
+        return _pipeline(steps)
+
+    def _preprocess_steps(self) -> list[tuple[str, EstimatorCall]]:
+        """Return the steps in front of the estimator.
+
+        Numeric features alone need no `ColumnTransformer`: their transformers take the whole matrix.
+        """
+        spec = self.spec
+        chains = {
+            kind: _named([self._call(call) for call in getattr(spec.preprocess, kind)])
+            for kind in ("numeric", "categorical")
+        }
+        if all(feature.kind == "numeric" for feature in spec.features):
+            return chains["numeric"]
+        transformers = []
+        for kind, chain in chains.items():
+            names = [feature.name for feature in spec.features if feature.kind == kind]
+            if names:
+                chained = "passthrough" if not chain else chain[0][1] if len(chain) == 1 else _pipeline(chain)
+                transformers.append((kind, chained, names))
+        return [("preprocess", EstimatorCall(path=COLUMN_TRANSFORMER, params=(("transformers", transformers),)))]
+
+    def _call(self, written: EstimatorSpec) -> EstimatorCall:
+        return self._made(written.class_, written.params)
+
+    def _made(self, name: str, params: Mapping[str, Any]) -> EstimatorCall:
+        found = self.facts[name]
+        made = []
+        for key, value in sorted(params.items()):
+            parameter = found.parameters.get(key)
+            forms = {form.kind for form in parameter.constraints} if parameter else set()
+            value = self._value(value)  # noqa: PLW2901
+            as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
+            made.append((key, tuple(value) if as_tuple else value))
+        return EstimatorCall(path=found.path, params=tuple(made))
+
+    def _value(self, value: Any) -> Any:
+        name = nested_class(value)
+        if name is not None:
+            return self._made(name, value.get("params", {}))
+        match value:
+            case list():
+                items = [self._value(item) for item in value]
+                named = any(isinstance(item, EstimatorCall) for item in items) and isinstance(items[0], str)
+                return tuple(items) if named else items
+            case dict():
+                return {key: self._value(item) for key, item in value.items()}
+            case _:
+                return value
+
+    # Evaluation -------------------------------------------------------------------------------------------------
+
+    def _evaluation(self, task: Task) -> Evaluation | None:
+        written = self.spec.evaluate
+        if written is None:
+            return None
+        if task == "unsupervised":
+            self._mistake(Code.CONFLICT, "`evaluate` needs a label to measure against", ("evaluate",), key=True)
+            return None
+        for index, name in enumerate(written.metrics):
+            self._check_metric(name, task, index)
+        method, share = _method(written)
+        return Evaluation(
+            method=method,
+            share=share,
+            folds=written.folds or 0,
+            metrics=written.metrics or DEFAULT_METRICS[task],
+            refit=written.refit,
+        )
+
+    def _check_metric(self, name: str, task: Task, index: int) -> None:
+        path: KeyPath = ("evaluate", "metrics", index)
+        known = [n for n, metric in METRICS.items() if metric.task == task]
+        if name not in METRICS:
+            self._mistake(Code.UNKNOWN_METRIC, f"unknown metric `{name}`", path, help=did_you_mean(name, known))
+        elif name not in known:
+            self._mistake(
+                Code.UNKNOWN_METRIC, f"metric `{name}` measures {METRICS[name].task}, and this is {task}", path,
+                help=f"known: {', '.join(f'`{n}`' for n in known)}",
+            )
+
+    def _mistake(
+        self, code: Code, message: str, path: KeyPath, *, key: bool = False, help: str | None = None  # noqa: A002
+    ) -> None:
+        self.mistakes.append(self.family.diagnostic(code, message, path, key=key, help=help))
+
+
+def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds"], float]:
+    if written.holdout is not None:
+        return "holdout", written.holdout
+    if written.by_time is not None:
+        return "by_time", written.by_time.last
+    return "folds", 0.0
+
+
+def _named(calls: list[EstimatorCall]) -> list[tuple[str, EstimatorCall]]:
+    """Name steps by their lower-case class, as `sklearn.pipeline.make_pipeline` does."""
+    names = [call.name.lower() for call in calls]
+    return [
+        (name if names.count(name) == 1 else f"{name}-{names[:i].count(name) + 1}", call)
+        for i, (name, call) in enumerate(zip(names, calls, strict=True))
+    ]
+
+
+def _pipeline(steps: list[tuple[str, EstimatorCall]]) -> EstimatorCall:
+    return EstimatorCall(path=PIPELINE, params=(("steps", steps),))
+
+
+def _weight_parameter(estimator: EstimatorCall) -> str:
+    if estimator.path != PIPELINE:
+        return "sample_weight"
+    steps: list[tuple[str, EstimatorCall]] = dict(estimator.params)["steps"]
+    return f"{steps[-1][0]}__sample_weight"
+
+
+def _has_nested(estimator: EstimatorCall) -> bool:
+    """Tell whether the estimator hands its input on to others, which then see the columns' names too."""
+    calls = [call for _, call in dict(estimator.params)["steps"]] if estimator.path == PIPELINE else [estimator]
+    return any(_holds_call(value) for call in calls for _, value in call.params)
+
+
+def _holds_call(value: Any) -> bool:
+    match value:
+        case EstimatorCall():
+            return True
+        case list() | tuple():
+            return any(_holds_call(item) for item in value)
+        case dict():
+            return any(_holds_call(item) for item in value.values())
+        case _:
+            return False
+
+
+def _option(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

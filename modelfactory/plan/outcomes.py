@@ -1,0 +1,44 @@
+"""The closed list of statuses and the columns of the group table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What came of one group in one version."""
+
+    TRAINED = "trained"
+    REUSED = "reused"
+    TOO_FEW_ROWS = "too_few_rows"
+    TOO_MANY_ROWS = "too_many_rows"
+    NULL_KEY = "null_key"
+    ONE_CLASS = "one_class"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+
+
+SERVED = frozenset({Status.TRAINED, Status.REUSED})
+"""Statuses of groups that have a model."""
+FAULTS = frozenset({Status.FAILED, Status.TIMED_OUT, Status.CRASHED})
+"""Statuses that count against `max_failed`."""
+
+GROUP_COLUMNS = (
+    "status",
+    "n_rows",
+    "n_train",
+    "n_test",
+    "metrics",
+    "baseline",
+    "fit_seconds",
+    "cpu_seconds",
+    "model_version",
+    "model_bytes",
+    "model_sha256",
+    "data_digest",
+    "error_type",
+    "error",
+    "warnings",
+)
+MODEL_COLUMNS = ("model", "format", "sha256")

@@ -1,0 +1,224 @@
+"""The plan: one frozen `TrainStep` per family. Workers import this module, so it needs the standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from modelfactory.plan.metrics import Task
+
+_SQL_WORDS = frozenset(
+    "all and anti any as asc between by case cast create cross current_date current_timestamp desc distinct else end "
+    "escape except exists false filter for from full group having in inner intersect interval into is join lateral "
+    "left like limit minus natural not null on or order outer over primary right select semi set some table then to "
+    "true union unique user using values when where window with".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimatorCall:
+    """A class and the arguments to make an estimator of it.
+
+    Attributes:
+        path: dotted path of the class.
+        params: keyword arguments in the order of their names; a value may hold further calls.
+    """
+
+    path: str
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Bare class name."""
+        return self.path.rpartition(".")[2]
+
+    def text(self) -> str:
+        """Write the call as Python."""
+        return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in self.params)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """An input column and how it travels: `numeric` as double, `categorical` as string."""
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How the models of a family are measured.
+
+    Attributes:
+        method: `holdout` by a hash of each row, `by_time` on the latest rows, or `folds`.
+        share: share of rows to measure on; not used by `folds`.
+        folds: number of folds; used by `folds` only.
+        metrics: names out of `plan.metrics.METRICS`.
+        refit: fit again on all rows after measuring.
+    """
+
+    method: Literal["holdout", "by_time", "folds"]
+    share: float = 0.0
+    folds: int = 0
+    metrics: tuple[str, ...] = ()
+    refit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitStep:
+    """All that a worker needs to fit the groups of a family.
+
+    Attributes:
+        family: name of the family.
+        task: what kind of model it is.
+        features: in the order of the matrix' columns.
+        has_label: whether a label travels.
+        has_weight: whether sample weights travel.
+        has_time: whether a time column travels, for `by_time`.
+        estimator: the estimator to fit in every group.
+        weight_parameter: name of the fit parameter that takes the weights.
+        container: `matrix` if the estimator is fitted from a NumPy matrix, `frame` if from a pandas DataFrame.
+        evaluation: how to measure; None to fit on all rows without measuring.
+        seed: seed of the family.
+        timeout: seconds for one group, or None.
+    """
+
+    family: str
+    task: Task
+    features: tuple[Feature, ...]
+    has_label: bool
+    has_weight: bool
+    has_time: bool
+    estimator: EstimatorCall
+    weight_parameter: str = "sample_weight"
+    container: Literal["matrix", "frame"]
+    evaluation: Evaluation | None
+    seed: int
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRead:
+    """How Spark reads one source; texts may refer to the environment until they are used.
+
+    Attributes:
+        name: name of the source, which is also the name of its view.
+        path: path, relative to the project, or URL; None for a catalog table.
+        table: name of a catalog table, or None.
+        format: format of `path`.
+        options: options of the reader.
+        columns: promised columns and their Spark SQL types; None where the type is left open.
+    """
+
+    name: str
+    path: str | None
+    table: str | None
+    format: str
+    options: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainStep:
+    """One family's part of the plan.
+
+    Attributes:
+        family: name of the family.
+        relation: what the query selects from: a source's view or table, or the rendered `sql` in parentheses.
+        where: predicate on the input, if any.
+        sources: what the query reads.
+        keys: group columns.
+        label: label column, if any.
+        weight: weight column, if any.
+        time: time column of `by_time`, if any.
+        fit: what the workers do.
+        min_rows: fewest usable rows of a group that is trained.
+        max_rows: most usable rows of a group that is trained, or None.
+        null_keys: what becomes of groups with a null in a key.
+        max_failed_share: share of tried groups that may fail, or None where a count is given.
+        max_failed_count: count of groups that may fail, or None where a share is given.
+        definition_fingerprint: hash of all that decides the models.
+        metadata_fingerprint: hash of description, tags, owner and meta.
+    """
+
+    family: str
+    relation: str
+    where: str | None
+    sources: tuple[SourceRead, ...]
+    keys: tuple[str, ...]
+    label: str | None
+    weight: str | None
+    time: str | None
+    fit: FitStep
+    min_rows: int
+    max_rows: int | None
+    null_keys: Literal["skip", "error", "group"]
+    max_failed_share: float | None
+    max_failed_count: int | None
+    definition_fingerprint: str
+    metadata_fingerprint: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the training needs, each once."""
+        features = (feature.name for feature in self.fit.features)
+        others = (name for name in (self.label, self.weight, self.time) if name is not None)
+        return tuple(dict.fromkeys([*self.keys, *features, *others]))
+
+    @property
+    def query(self) -> str:
+        """Spark SQL that gives the needed columns of the input."""
+        return self._select(", ".join(quoted(name) for name in self.columns))
+
+    @property
+    def whole_input(self) -> str:
+        """Spark SQL that gives the input with all its columns."""
+        return self._select("*")
+
+    def _select(self, columns: str) -> str:
+        lines = [f"select {columns}", f"from {self.relation}"]
+        if self.where is not None:
+            lines.append(f"where {self.where}")
+        return "\n".join(lines)
+
+    def failures_allowed(self, tried: int) -> int:
+        """Return how many of `tried` groups may fail in a version that is published."""
+        if self.max_failed_count is not None:
+            return self.max_failed_count
+        return int((self.max_failed_share or 0.0) * tried)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a build will do, in order.
+
+    Attributes:
+        steps: one for each family.
+        defaults: by class path, the parameters that the plan leaves at their defaults may take these, as text.
+    """
+
+    steps: tuple[TrainStep, ...]
+    defaults: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+def quoted(name: str) -> str:
+    """Write a column name as a Spark SQL identifier, in backticks only where it needs them."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _SQL_WORDS:
+        return name
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case EstimatorCall():
+            return value.text()
+        case list():
+            return f"[{', '.join(_shown(v) for v in value)}]"
+        case tuple():
+            return f"({', '.join(_shown(v) for v in value)}{',' if len(value) == 1 else ''})"
+        case dict():
+            return f"{{{', '.join(f'{k!r}: {_shown(v)}' for k, v in value.items())}}}"
+        case _:
+            return repr(value)

@@ -1,0 +1,114 @@
+"""The plan as text for people: what `mf compile` prints, what reviews compare and what snapshot tests hold."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelfactory.plan.steps import EstimatorCall, Evaluation, Plan, TrainStep
+
+WIDTH = 110
+
+
+def plan_text(plan: Plan) -> str:
+    """Write a plan as text."""
+    return "\n\n".join("\n".join(_step_lines(step, plan.defaults)) for step in plan.steps)
+
+
+def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], ...]]) -> Iterator[str]:
+    yield f"family {step.family}"
+    yield "  input"
+    yield from (f"    {line}" for line in step.query.splitlines())
+    for source in step.sources:
+        options = "".join(f" {key}={value}" for key, value in source.options)
+        what = f"table {source.table}" if source.table else f"{source.format} {source.path}"
+        yield f"    source {source.name}: {what}{options}"
+    yield "  columns that travel"
+    yield from _column_lines(step)
+    yield f"  estimator, fitted from a {'NumPy matrix' if step.fit.container == 'matrix' else 'pandas DataFrame'} of each group"
+    yield from (f"    {line}" for line in _estimator_lines(step.fit.estimator, defaults))
+    yield "  evaluation"
+    yield f"    {_evaluation_text(step.fit.evaluation, step.time)}"
+    yield "  groups"
+    yield f"    {_limits_text(step)}"
+    yield "  result"
+    yield from _wrapped(
+        f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
+        "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
+        "model_version int, model_bytes bigint, model_sha256 string, data_digest string, error_type string, "
+        "error string, warnings array<string>"
+    )
+    yield from _wrapped(f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string")
+    yield f"  fingerprint {step.definition_fingerprint[:16]}"
+
+
+def _column_lines(step: TrainStep) -> Iterator[str]:
+    label_type = "double" if step.fit.task == "regression" else "own type: string, bigint, boolean or double"
+    rows = [(key, "group key", "own type") for key in step.keys]
+    rows += [(f.name, f"{f.kind} feature", "double" if f.kind == "numeric" else "string") for f in step.fit.features]
+    rows += [(name, "label", label_type) for name in (step.label,) if name is not None]
+    rows += [(name, "weight", "double") for name in (step.weight,) if name is not None]
+    rows += [(name, "time", "double") for name in (step.time,) if name is not None]
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    for name, role, kind in rows:
+        yield f"    {name:<{widths[0]}}  {role:<{widths[1]}}  {kind}"
+
+
+def _estimator_lines(
+    call: EstimatorCall, defaults: Mapping[str, tuple[tuple[str, str], ...]], name: str = ""
+) -> Iterator[str]:
+    head = f"{name}: " if name else ""
+    params = dict(call.params)
+    if call.name == "Pipeline" and "steps" in params:
+        yield f"{head}Pipeline"
+        for step_name, step in params["steps"]:
+            yield from (f"  {line}" for line in _estimator_lines(step, defaults, step_name))
+        return
+    if call.name == "ColumnTransformer" and _is_compiled(params):
+        yield f"{head}ColumnTransformer"
+        for kind, step, columns in params["transformers"]:
+            title = f"{kind} [{', '.join(columns)}]"
+            if isinstance(step, EstimatorCall):
+                yield from (f"  {line}" for line in _estimator_lines(step, defaults, title))
+            else:
+                yield f"  {title}: {step}"
+        return
+    yield f"{head}{call.text()}"
+    left = [f"{key}={value}" for key, value in defaults.get(call.path, ()) if key not in params]
+    if left:
+        yield from textwrap.wrap(
+            "defaults: " + ", ".join(left), WIDTH - 12, initial_indent="  ", subsequent_indent="    "
+        )
+
+
+def _is_compiled(params: Mapping[str, Any]) -> bool:
+    return params.keys() == {"transformers"} and all(isinstance(item, tuple) for item in params["transformers"])
+
+
+def _evaluation_text(evaluation: Evaluation | None, time: str | None) -> str:
+    if evaluation is None:
+        return "none: fitted on all rows, no metrics"
+    how = {
+        "holdout": f"{evaluation.share:.0%} of the rows of each group, chosen by a hash of each row",
+        "by_time": f"the latest {evaluation.share:.0%} of the rows of each group by {time}",
+        "folds": f"{evaluation.folds} folds by a hash of each row; the stored model is fitted on all rows",
+    }[evaluation.method]
+    again = "; fitted again on all rows" if evaluation.refit else ""
+    return f"{', '.join(evaluation.metrics)} and the baseline, measured on {how}{again}"
+
+
+def _limits_text(step: TrainStep) -> str:
+    most = f" to {step.max_rows:,}" if step.max_rows is not None else ""
+    least = f"{step.min_rows:,}{most} rows" if most else f"at least {step.min_rows:,} row{'s' * (step.min_rows > 1)}"
+    nulls = {"skip": "null keys skipped", "error": "null keys are an error", "group": "null keys are a group"}
+    if step.max_failed_count is not None:
+        budget = f"at most {step.max_failed_count:,} may fail"
+    else:
+        budget = f"at most {(step.max_failed_share or 0) * 100:g}% may fail"
+    timeout = f", at most {step.fit.timeout:g} s each" if step.fit.timeout is not None else ""
+    return f"by {', '.join(step.keys)}; {least}{timeout}; {nulls[step.null_keys]}; {budget}; seed {step.fit.seed}"
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    yield from textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="      ")

@@ -1,0 +1,1 @@
+"""Files to a validated `Project`: reading YAML and TOML, specs, rules across files, selection."""

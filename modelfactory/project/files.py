@@ -1,0 +1,203 @@
+"""Find and read project files; the only module that knows YAML and TOML.
+
+Both give the same plain data: mappings, lists, text, numbers, true and false; a date is text.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Position, input_error
+from modelfactory.project.positions import KeyPath, locate
+from modelfactory.project.yaml12 import DuplicateKey, YamlLoader
+
+PROJECT_FILES = ("mf_project.yml", "mf_project.yaml", "mf_project.toml")
+SUFFIXES = (".yml", ".yaml", ".toml")
+FOLDER_DEFAULTS = "_defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file as it was read.
+
+    Attributes:
+        file: absolute path.
+        name: the path as the user knows it, relative to the project where that is shorter.
+        text: the whole text.
+        data: the parsed mapping.
+        secret: the text may hold secrets, so none of its lines is ever shown.
+    """
+
+    file: Path
+    name: str
+    text: str
+    data: dict[str, Any]
+    secret: bool = False
+
+    def diagnostic(
+        self,
+        code: Code,
+        message: str,
+        path: KeyPath = (),
+        *,
+        key: bool = False,
+        help: str | None = None,  # noqa: A002
+    ) -> Diagnostic:
+        """Describe a mistake at `path`; `key` points at the key and not at its value."""
+        position = locate(self.text, self.file.suffix, path, key=key)
+        line = None if self.secret or position is None else self.text.splitlines()[position.line - 1]
+        return Diagnostic(
+            code=code, message=message, file=self.name, position=position, source_line=line, help=help
+        )
+
+
+def find_project_file(folder: Path, *, search_parents: bool) -> Path:
+    """Return the project file of `folder`, or of its nearest parent that has one.
+
+    Raises:
+        InputError: there is no such folder, no project file, or there are two.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise input_error(Code.NO_PROJECT, f"project folder `{folder}` {what}")
+    for candidate in (folder, *folder.parents) if search_parents else (folder,):
+        found = [candidate / name for name in PROJECT_FILES if (candidate / name).is_file()]
+        if len(found) > 1:
+            names = " and ".join(f"`{path.name}`" for path in found)
+            raise input_error(
+                Code.TWO_PROJECT_FILES,
+                f"two project files in `{candidate}`: {names}",
+                help="keep one of them; a project may mix YAML and TOML in its other files",
+            )
+        if found:
+            return found[0]
+    raise input_error(
+        Code.NO_PROJECT,
+        f"no project file in `{folder}`" + (" or any folder above it" if search_parents else ""),
+        help="`mf init DIR` makes a project; `--project-dir DIR` names one",
+    )
+
+
+def find_definition_files(folder: Path) -> Iterator[Path]:
+    """Yield the YAML and TOML files in and below `folder`, sorted by path."""
+    yield from sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+
+
+def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
+    """Read one YAML or TOML file whose top is a mapping.
+
+    Raises:
+        InputError: the file cannot be read, is empty, is not valid YAML or TOML, holds a key twice, or its
+            top is not a mapping.
+    """
+    name = str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise input_error(Code.UNREADABLE, f"cannot read the file: {error.strerror}", file=name) from error
+    except UnicodeDecodeError as error:
+        raise input_error(Code.UNREADABLE, "the file is not UTF-8 text", file=name) from error
+    if not text.strip():
+        raise input_error(Code.EMPTY_FILE, "the file is empty", file=name)
+    draft = Document(file, name, text, {}, secret)
+    data = _read_toml(draft) if file.suffix == ".toml" else _read_yaml(draft)
+    if data is None:
+        raise input_error(Code.EMPTY_FILE, "the file holds nothing but comments", file=name)
+    if not isinstance(data, dict):
+        raise InputError(draft.diagnostic(Code.BAD_VALUE, f"the file must hold keys and values, not {kind_of(data)}"))
+    return Document(file, name, text, data, secret)
+
+
+def read_mapping(text: str, *, option: str) -> dict[str, Any]:
+    """Read a YAML mapping out of a command-line option.
+
+    Raises:
+        InputError: the text is not a YAML mapping.
+    """
+    draft = Document(Path(option), option, text, {})
+    data = _read_yaml(draft)
+    if not isinstance(data, dict):
+        raise input_error(
+            Code.BAD_OPTION, f"`{option}` must be a mapping", help=f"for example {option} '{{min_rows: 30}}'"
+        )
+    return data
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a value as a writer of YAML or TOML would."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+def _read_toml(draft: Document) -> Any:
+    try:
+        return _plain_toml(tomllib.loads(draft.text))
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
+        message = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
+        if found and found[1]:
+            position = Position(int(found[1]), int(found[2]))
+        else:
+            position = Position(len(draft.text.splitlines()), 1)
+        code = Code.DUPLICATE_KEY if "overwrite" in message or "declare" in message else Code.SYNTAX
+        raise InputError(_at(draft, code, f"not valid TOML: {message}", position)) from error
+
+
+def _plain_toml(value: Any) -> Any:
+    """Turn TOML's dates into text, so that both formats give the same kinds of values."""
+    match value:
+        case dict():
+            return {k: _plain_toml(v) for k, v in value.items()}
+        case list():
+            return [_plain_toml(v) for v in value]
+        case str() | bool() | int() | float():
+            return value
+        case _:
+            return value.isoformat()
+
+
+def _read_yaml(draft: Document) -> Any:
+    loader = YamlLoader(draft.text)
+    try:
+        return loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+        if isinstance(error, DuplicateKey):
+            position = Position(position.line, position.column, error.length)
+            diagnostic = _at(draft, Code.DUPLICATE_KEY, f"key `{error.problem}` stands twice", position)
+        else:
+            problem = error.problem or error.context or "syntax error"
+            diagnostic = _at(draft, Code.SYNTAX, f"not valid YAML: {problem}", position)
+        raise InputError(diagnostic) from error
+    except yaml.YAMLError as error:
+        raise InputError(_at(draft, Code.SYNTAX, f"not valid YAML: {error}", Position(1, 1))) from error
+    finally:
+        loader.dispose()
+
+
+def _at(draft: Document, code: Code, message: str, position: Position) -> Diagnostic:
+    lines = draft.text.splitlines()
+    line = lines[position.line - 1] if 0 < position.line <= len(lines) and not draft.secret else None
+    return Diagnostic(code=code, message=message, file=draft.name, position=position, source_line=line)

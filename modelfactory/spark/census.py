@@ -1,0 +1,88 @@
+"""The census: one aggregation over the input that finds every group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812
+
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, input_error
+from modelfactory.plan.schedule import Census
+from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, reason
+
+_COUNT, _USABLE, _LOW, _HIGH, _ONE = "_mf_n_rows", "_mf_n_usable", "_mf_low", "_mf_high", "_mf_one_class"
+
+
+@dataclass(frozen=True, slots=True)
+class CensusTable:
+    """What the census found; one row or entry per group, in one order.
+
+    Attributes:
+        keys: the group columns with their own types.
+        digests: hash of each group's rows that does not depend on their order.
+        census: the counts and flags.
+    """
+
+    keys: pa.Table
+    digests: npt.NDArray[np.str_]
+    census: Census
+
+
+def take_census(table: Input, *, classes: bool) -> CensusTable:
+    """Count the rows of every group; one Spark job.
+
+    Args:
+        table: the input.
+        classes: whether to look for groups with one class only.
+
+    Raises:
+        InputError: Spark cannot read the rows.
+        BuildFailed: two groups cannot be told apart by their hash.
+    """
+    usable = F.count(LABEL) if LABEL in table.travel else F.count(F.lit(1))
+    row = F.col(ROW)
+    one_class = F.min(LABEL) == F.max(LABEL) if classes else F.lit(False)
+    counted = table.rows.groupBy(*(f"`{key.replace('`', '``')}`" for key in table.keys), GROUP).agg(
+        F.count(F.lit(1)).alias(_COUNT),
+        usable.alias(_USABLE),
+        # Two sums of 32 bits each cannot overflow and, unlike exclusive or, see a row that stands twice.
+        F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))).alias(_LOW),
+        F.sum(F.shiftrightunsigned(row, 32)).alias(_HIGH),
+        F.coalesce(one_class, F.lit(False)).alias(_ONE),
+        F.bool_or(INEXACT).alias(INEXACT),
+    )
+    try:
+        found = counted.toArrow()
+    except PySparkException as error:
+        raise input_error(Code.SPARK_SQL, f"Spark cannot read the input: {reason(error)}") from error
+    group = found[GROUP].to_numpy()
+    if len(np.unique(group)) != len(group):
+        raise BuildFailed(
+            Diagnostic(
+                code=Code.ACCOUNTING,
+                message="two groups have the same 64-bit hash and cannot be told apart",
+                help="expected once in 37 million families of a million groups: add a constant to a group column",
+            )
+        )
+    keys = found.select(list(range(len(table.keys))))
+    null_key = np.zeros(found.num_rows, dtype=bool)
+    for column in keys.columns:
+        null_key |= pc.is_null(column).to_numpy(zero_copy_only=False)
+    n_rows, low, high = (found[name].to_numpy() for name in (_COUNT, _LOW, _HIGH))
+    return CensusTable(
+        keys=keys,
+        digests=np.array([f"{n:x}-{h:x}-{o:x}" for n, h, o in zip(n_rows.tolist(), high.tolist(), low.tolist(), strict=True)], dtype=str),
+        census=Census(
+            group=group,
+            n_rows=n_rows,
+            n_usable=found[_USABLE].to_numpy(),
+            null_key=null_key,
+            one_class=found[_ONE].to_numpy(),
+            inexact=found[INEXACT].to_numpy(),
+        ),
+    )

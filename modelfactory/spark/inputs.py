@@ -1,0 +1,275 @@
+"""Open the input of a step: read its sources, check its columns, cast them by declared rules.
+
+Numbers travel as double: whole numbers, decimals and booleans are cast, dates become days since 1970-01-01,
+timestamps become seconds since 1970-01-01 UTC. Categories travel as string. The label of a classifier keeps its
+own type where that is string, whole number, boolean or double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import types as T  # noqa: N812
+
+from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.plan.steps import SourceRead, TrainStep
+from modelfactory.project.positions import KeyPath
+from modelfactory.project.variables import resolve_environment
+from modelfactory.spark.session import first_line
+
+GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = "_mf_group", "_mf_row", "_mf_label", "_mf_weight", "_mf_time", "_mf_inexact"
+EXACT_LIMIT = 2**53
+"""Whole numbers up to here are doubles without rounding."""
+
+_WHOLE = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+_NUMBERS = (*_WHOLE, T.FloatType, T.DoubleType, T.DecimalType, T.BooleanType)
+_MOMENTS = (T.DateType, T.TimestampType, T.TimestampNTZType)
+_TEXTS = (T.StringType, T.CharType, T.VarcharType)
+_ATOMS = (*_NUMBERS, *_MOMENTS, *_TEXTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with the data of a family.
+
+    Attributes:
+        code: kind of the mistake.
+        message: what is wrong.
+        path: where in the family's definition, or in the source's where `source` is given.
+        source: name of a source.
+        help: the nearest right thing.
+    """
+
+    code: Code
+    message: str
+    path: KeyPath
+    source: str | None = None
+    help: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A family's rows, ready to travel.
+
+    Attributes:
+        rows: the group columns under their own names, then identity of the group, hash of the row, features,
+            label, weight and time as the step has them, and whether a number of the row is inexact.
+        keys: names of the group columns.
+        travel: names of the columns that workers get, in their order.
+    """
+
+    rows: DataFrame
+    keys: tuple[str, ...]
+    travel: tuple[str, ...]
+
+
+def open_input(
+    spark: SparkSession, step: TrainStep, *, root: Path, environ: Mapping[str, str]
+) -> tuple[Input | None, list[Finding]]:
+    """Open a step's input and check it; starts no job on files that carry their schema.
+
+    Args:
+        spark: the session.
+        step: the step.
+        root: the project folder, where relative paths begin.
+        environ: values of `${env:…}` that the step still refers to.
+
+    Returns:
+        The input, or None and what is wrong.
+    """
+    findings = []
+    for source in step.sources:
+        findings += _open_source(spark, source, root, environ)
+    if findings:
+        return None, findings
+    try:
+        whole = spark.sql(resolve_environment(step.whole_input, environ))
+    except PySparkException as error:
+        return None, [_sql_finding(step, error)]
+    types = {field.name.lower(): field.dataType for field in whole.schema.fields}
+    findings = _check_columns(step, types, [field.name for field in whole.schema.fields])
+    if findings:
+        return None, findings
+    table = spark.sql(resolve_environment(step.query, environ))
+    return _prepare(step, table, {name: types[name.lower()] for name in step.columns}), []
+
+
+def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: Mapping[str, str]) -> list[Finding]:
+    try:
+        if source.table is not None:
+            frame = spark.table(source.table)
+        else:
+            place = resolve_environment(source.path or "", environ)
+            if "://" not in place:
+                place = str(root / place)
+                if not Path(place).exists() and "*" not in place:
+                    return [Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)]
+            options = {key: resolve_environment(value, environ) for key, value in source.options}
+            frame = spark.read.format(source.format).options(**options).load(place)
+            frame.createOrReplaceTempView(f"`{source.name}`")
+    except PySparkException as error:
+        key = "table" if source.table is not None else "path"
+        return [Finding(Code.SPARK_SQL, f"Spark cannot read source `{source.name}`: {reason(error)}", (key,), source.name)]
+    types = {field.name.lower(): field.dataType.simpleString() for field in frame.schema.fields}
+    findings = []
+    for index, (name, wanted) in enumerate(source.columns):
+        found = types.get(name.lower())
+        if found is None:
+            findings.append(
+                Finding(
+                    Code.MISSING_COLUMN, f"source `{source.name}` has no column `{name}`", ("columns", index),
+                    source.name, did_you_mean(name, frame.columns),
+                )
+            )
+        elif wanted is not None and _canonical_type(wanted) != found:
+            findings.append(
+                Finding(
+                    Code.COLUMN_TYPE, f"column `{name}` of source `{source.name}` is {found}, declared {wanted}",
+                    ("columns", index, "type"), source.name,
+                )
+            )
+    return findings
+
+
+def _canonical_type(written: str) -> str:
+    try:
+        return T.DataType.fromDDL(written).simpleString()
+    except PySparkException:
+        return written
+
+
+def _check_columns(step: TrainStep, types: Mapping[str, T.DataType], known: list[str]) -> list[Finding]:
+    numeric: list[tuple[str, KeyPath, str]] = []
+    others: list[tuple[str, KeyPath, str]] = [(n, ("group_by", i), "group column") for i, n in enumerate(step.keys)]
+    for i, feature in enumerate(step.fit.features):
+        kind = numeric if feature.kind == "numeric" else others
+        kind.append((feature.name, ("features", i), f"{feature.kind} feature"))
+    if step.label is not None:
+        (numeric if step.fit.task == "regression" else others).append((step.label, ("label",), "label"))
+    if step.weight is not None:
+        numeric.append((step.weight, ("weight",), "weight"))
+    if step.time is not None:
+        numeric.append((step.time, ("evaluate", "by_time", "column"), "time column"))
+    findings = []
+    for allowed, columns in (((*_NUMBERS, *_MOMENTS), numeric), (_ATOMS, others)):
+        for name, path, role in columns:
+            found = types.get(name.lower())
+            if found is None:
+                message = f"{role} `{name}` is not a column of the input"
+                findings.append(Finding(Code.MISSING_COLUMN, message, path, help=did_you_mean(name, known)))
+            elif not isinstance(found, allowed):
+                must = "a number, a date or a timestamp" if columns is numeric else "a plain value"
+                findings.append(
+                    Finding(
+                        Code.COLUMN_TYPE, f"{role} `{name}` is {found.simpleString()} and must be {must}", path,
+                        help=_type_help(name, role, found),
+                    )
+                )
+    return findings
+
+
+def _type_help(name: str, role: str, found: T.DataType) -> str:
+    if role == "numeric feature" and isinstance(found, _TEXTS):
+        return f"declare it as {{name: {name}, kind: categorical}}, or cast it in `sql`"
+    return f"cast it in `sql`, for example `select cast({name} as double) as {name}, …`"
+
+
+def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType]) -> Input:
+    travel: dict[str, Column] = {}
+    inexact: list[Column] = []
+
+    def number(column: str, name: str) -> None:
+        travel[name] = _as_double(F.col(_quoted(column)), types[column])
+        if isinstance(types[column], T.LongType | T.DecimalType):
+            whole = F.col(_quoted(column))
+            beyond = (whole > F.lit(EXACT_LIMIT)) | (whole < F.lit(-EXACT_LIMIT))
+            inexact.append(F.coalesce(beyond, F.lit(False)))
+
+    for i, feature in enumerate(step.fit.features):
+        if feature.kind == "numeric":
+            number(feature.name, f"_mf_x{i}")
+        else:
+            travel[f"_mf_x{i}"] = F.col(_quoted(feature.name)).cast("string")
+    if step.label is not None:
+        if step.fit.task == "regression":
+            number(step.label, LABEL)
+        else:
+            travel[LABEL] = _as_class(F.col(_quoted(step.label)), types[step.label])
+    if step.weight is not None:
+        number(step.weight, WEIGHT)
+    if step.time is not None:
+        number(step.time, TIME)
+    keys = [F.col(_quoted(key)) for key in step.keys]
+    rows = table.select(
+        *keys,
+        _hash(keys).alias(GROUP),
+        *(expression.alias(name) for name, expression in travel.items()),
+        _any(inexact).alias(INEXACT),
+    )
+    rows = rows.withColumn(ROW, _hash([F.col(name) for name in travel]))
+    return Input(rows=rows, keys=step.keys, travel=(GROUP, ROW, *travel))
+
+
+def _as_double(column: Column, kind: T.DataType) -> Column:
+    match kind:
+        case T.DateType():
+            return F.unix_date(column).cast("double")
+        case T.TimestampType():
+            return F.unix_micros(column).cast("double") / F.lit(1e6)
+        case T.TimestampNTZType():
+            return F.unix_micros(column.cast("timestamp")).cast("double") / F.lit(1e6)
+        case T.FloatType() | T.DoubleType():
+            # NaN and null mean the same to scikit-learn; they must not be two different rows to a hash.
+            number = column.cast("double")
+            return F.when(~F.isnan(number), number)
+        case _:
+            return column.cast("double")
+
+
+def _as_class(column: Column, kind: T.DataType) -> Column:
+    match kind:
+        case T.BooleanType():
+            return column
+        case T.ByteType() | T.ShortType() | T.IntegerType() | T.LongType():
+            return column.cast("bigint")
+        case T.FloatType() | T.DoubleType() | T.DecimalType():
+            number = column.cast("double")
+            return F.when(~F.isnan(number), number)
+        case _:
+            return column.cast("string")
+
+
+def _hash(columns: list[Column]) -> Column:
+    """Hash columns; `xxhash64` passes over nulls, so where they are is hashed too."""
+    return F.xxhash64(*(part for column in columns for part in (column, F.isnull(column))))
+
+
+def _any(conditions: list[Column]) -> Column:
+    result = F.lit(False)
+    for condition in conditions:
+        result = result | condition
+    return result
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _sql_finding(step: TrainStep, error: PySparkException) -> Finding:
+    key = "where" if step.where is not None and step.relation[:1] != "(" else "sql"
+    if step.where is None and step.relation[:1] != "(":
+        key = "source"
+    return Finding(Code.SPARK_SQL, f"Spark cannot read the input: {reason(error)}", (key,))
+
+
+def reason(error: PySparkException) -> str:
+    """Return the first line of Spark's message, without its error class and SQL state."""
+    text = first_line(error)
+    if error.getCondition() and text.startswith("["):
+        text = text.partition("] ")[2] or text
+    return text.split(" SQLSTATE:")[0].rstrip()

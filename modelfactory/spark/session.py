@@ -1,0 +1,125 @@
+"""Open and always close the Spark session of a target."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from modelfactory.diagnostics import Code, input_error
+from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.java import find_java
+
+_ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",  # a date or time means the same on every machine
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+}
+
+
+@contextmanager
+def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator[SparkSession]:
+    """Open a session on a target and close it at the end, whatever happens.
+
+    Args:
+        target: where to run; what it sets wins over the settings of `mf`.
+        name: name of the application.
+        log: file that takes what Spark prints; None leaves it on the terminal.
+
+    Raises:
+        InputError: there is no fit Java, or Spark does not start.
+    """
+    embedded = target.master.startswith("local")
+    if embedded:
+        find_java(os.environ)
+    settings = {**_ALWAYS, **(_embedded() if embedded else {}), **{k: _text(v) for k, v in target.conf.items()}}
+    with ExitStack() as stack:
+        # The workers' Python is `python3` of PATH unless this says otherwise.
+        stack.enter_context(_environment({"PYSPARK_PYTHON": sys.executable} if embedded else {}))
+        builder = SparkSession.builder.master(target.master).appName(name)
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        try:
+            with _output_to(log):
+                spark = builder.getOrCreate()
+        except (PySparkException, Py4JError, OSError) as error:
+            raise input_error(
+                Code.SPARK_SESSION,
+                f"Spark does not start on `{target.master}`: {first_line(error)}",
+                help=f"its own words are in {log}" if log else None,
+            ) from error
+        stack.callback(spark.stop)
+        yield spark
+
+
+def slots_of(spark: SparkSession) -> int:
+    """Return how many tasks the session runs at once."""
+    return int(spark.sparkContext.defaultParallelism)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _embedded() -> dict[str, str]:
+    """Settings for a Spark inside this process' machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    log4j = Path(__file__).with_name("log4j2.properties").as_uri()
+    return {
+        "spark.driver.memory": f"{max(1024, int(memory * 0.3) >> 20)}m",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j}",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.artifact.isolation.enabled": "false",
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+        "spark.sql.shuffle.partitions": str(max(4, 2 * (os.cpu_count() or 1))),
+    }
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _output_to(log: Path | None) -> Iterator[None]:
+    """Let processes that start inside the block write to a file: stdout carries data, stderr is for people."""
+    if log is None:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = [os.dup(stream) for stream in (1, 2)]
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        for stream in (1, 2):
+            os.dup2(handle, stream)
+        yield
+    finally:
+        for stream, saved in zip((1, 2), kept, strict=True):
+            os.dup2(saved, stream)
+            os.close(saved)
+        os.close(handle)

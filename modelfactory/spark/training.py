@@ -1,0 +1,129 @@
+"""Train the scheduled groups of a family: one shuffle into bins, one walk over each bin, one action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
+from modelfactory.plan.schedule import Schedule
+from modelfactory.plan.steps import FitStep, TrainStep
+from modelfactory.spark.census import CensusTable
+from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
+from modelfactory.spark.progress import watched
+from modelfactory.spark.session import first_line
+from modelfactory.training.worker import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA, train_batches
+
+_BIN, _FITTED, OUTCOME = "_mf_bin", "_mf_fitted", "outcome"
+FITTED_FOLDER = f"{_FITTED}=true"
+"""Where in the staging folder the model table is written."""
+_PARQUET_OPTIONS = {
+    "compression": "zstd",
+    "parquet.block.size": str(16 << 20),
+    "parquet.page.size.row.check.min": "10",  # a row may be megabytes: look at the size often
+    "parquet.enable.dictionary#model": "false",
+    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+}
+
+
+def train_groups(
+    spark: SparkSession,
+    step: TrainStep,
+    table: Input,
+    found: CensusTable,
+    schedule: Schedule,
+    *,
+    staging: Path,
+    job: str,
+    report: Callable[[int], None],
+) -> pa.Table:
+    """Fit the scheduled groups and write their models; one Spark job with one action.
+
+    Args:
+        spark: the session.
+        step: the family's step.
+        table: its input.
+        found: the census.
+        schedule: which groups are trained, and in which bins.
+        staging: folder to write to; `FITTED_FOLDER` in it will hold the model table.
+        job: name of the job, unique in the session.
+        report: called with the number of groups done.
+
+    Returns:
+        The outcomes of the trained groups, one row each, in no order.
+
+    Raises:
+        BuildFailed: the Spark job failed as a whole.
+    """
+    try:
+        with watched(spark, job, schedule.bin[schedule.to_train], report):
+            outcomes = fitted_groups(spark, step.fit, table, found, schedule)
+            _with_keys(spark, outcomes, found, schedule).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
+                str(staging)
+            )
+    except PySparkException as error:
+        raise BuildFailed(
+            Diagnostic(
+                code=Code.RUN_FAILED,
+                message=f"the Spark job of family `{step.family}` failed: {first_line(error)}",
+                help="what Spark said is in target/logs/spark.log",
+            )
+        ) from error
+    return _read_outcomes(staging)
+
+
+def fitted_groups(
+    spark: SparkSession, fit: FitStep, table: Input, found: CensusTable, schedule: Schedule
+) -> DataFrame:
+    """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again."""
+    chosen = pa.table(
+        {
+            GROUP: pa.array(found.census.group[schedule.to_train]),
+            _BIN: pa.array(schedule.bin[schedule.to_train]),
+        }
+    )
+    rows = table.rows.where(F.col(LABEL).isNotNull()) if fit.has_label else table.rows
+    binned = (
+        rows.select(*table.travel)
+        .join(F.broadcast(spark.createDataFrame(chosen)), GROUP)
+        .repartitionById(schedule.n_bins, F.col(_BIN))
+        .sortWithinPartitions(GROUP, ROW)
+        .select(*table.travel)
+    )
+    return binned.mapInArrow(_worker(fit), OUTCOME_DDL)
+
+
+def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return what crosses to the workers: a function of `training` with a frozen step."""
+    return partial(train_batches, fit)
+
+
+def _with_keys(spark: SparkSession, outcomes: DataFrame, found: CensusTable, schedule: Schedule) -> DataFrame:
+    identity = pa.array(found.census.group[schedule.to_train])
+    keys = found.keys.filter(pa.array(schedule.to_train)).append_column(GROUP, identity)
+    names = [f"`{name.replace('`', '``')}`" for name in found.keys.column_names]
+    rest = [field.name for field in OUTCOME_SCHEMA if field.name not in (*MODEL_FIELDS, _FITTED)]
+    return outcomes.join(F.broadcast(spark.createDataFrame(keys)), GROUP).select(
+        *names, *MODEL_FIELDS, F.struct(*rest).alias(OUTCOME), _FITTED
+    )
+
+
+def _read_outcomes(staging: Path) -> pa.Table:
+    """Read the outcomes back without the models' bytes."""
+    wanted = pa.schema([f for f in OUTCOME_SCHEMA if f.name not in (*MODEL_FIELDS, _FITTED)])
+    parts = []
+    for file in sorted(staging.rglob("*.parquet")):
+        read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"])
+        outcome = read[OUTCOME].combine_chunks()
+        columns = [pc.struct_field(outcome, field.name).cast(field.type) for field in wanted]
+        parts.append(pa.table(columns, schema=wanted).append_column("sha256", read["sha256"]))
+    empty = wanted.append(pa.field("sha256", pa.string())).empty_table()
+    return pa.concat_tables(parts).combine_chunks() if parts else empty

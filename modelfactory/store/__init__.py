@@ -1,0 +1,1 @@
+"""Manifest and versions: stage, publish, read back. Knows no Spark."""

@@ -1,0 +1,155 @@
+"""The manifest: the one pointer of a family, and its numbered format.
+
+`SCHEMA` is raised by one when a reader of the former number would misread the file, and `_UPGRADES` gains the
+function that turns the former form into the new one. A new key that older readers may ignore does not raise it.
+Readers ignore unknown keys, upgrade older numbers, and refuse higher ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelfactory.diagnostics import Code, input_error
+
+SCHEMA = 1
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class Record(BaseModel):
+    """Base of what is stored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class FileRecord(Record):
+    """One file of a version; `path` is relative to the family's folder."""
+
+    path: str
+    table: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Quantiles(Record):
+    """Distribution of one metric over the groups that have it."""
+
+    count: int
+    min: float
+    q25: float
+    median: float
+    q75: float
+    max: float
+
+
+class Fingerprints(Record):
+    """Hashes of what went into a version."""
+
+    definition: str
+    metadata: str
+    data: str
+    environment: str
+
+
+class FeatureRecord(Record):
+    """One input column and the type in which models see it, in training and when scoring."""
+
+    name: str
+    kind: str
+    type: str
+
+
+class VersionRecord(Record):
+    """One published training of a family.
+
+    Attributes:
+        definition: the family's keys as written, folder and project defaults applied.
+        statuses: count of groups by status.
+        rows: rows of the input, over all groups.
+        rows_without_label: rows that could not be trained on.
+        cpu_seconds: processor seconds inside `fit`, over all groups.
+        wall_seconds: seconds from the start of the census to publishing.
+        training_seconds: seconds of the Spark job that trains.
+        efficiency: `cpu_seconds` over `slots` times `training_seconds`.
+    """
+
+    number: int
+    run_id: str
+    started_at: str
+    published_at: str
+    mf_version: str
+    libraries: dict[str, str]
+    git_commit: str | None = None
+    definition: dict[str, Any]
+    fingerprints: Fingerprints
+    group_by: list[str]
+    label: str | None
+    task: str
+    features: list[FeatureRecord]
+    statuses: dict[str, int]
+    rows: int
+    rows_without_label: int
+    metrics: dict[str, Quantiles]
+    baseline: dict[str, Quantiles]
+    cpu_seconds: float
+    wall_seconds: float
+    training_seconds: float
+    slots: int
+    efficiency: float | None
+    files: list[FileRecord]
+
+
+class Manifest(Record):
+    """All published versions of a family and which one is current."""
+
+    manifest_schema: int = Field(SCHEMA, alias="schema")
+    family: str
+    current: int
+    versions: list[VersionRecord]
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    def version(self, number: int | None = None) -> VersionRecord | None:
+        """Return a version by number, the current one by default; None if there is no such version."""
+        wanted = self.current if number is None else number
+        return next((v for v in self.versions if v.number == wanted), None)
+
+
+def read_manifest(text: str, *, place: str) -> Manifest:
+    """Read a manifest's text.
+
+    Args:
+        text: the file's content.
+        place: what to call the file in an error.
+
+    Raises:
+        InputError: it is not a manifest, or one of a later schema.
+    """
+    try:
+        data = json.loads(text)
+        schema = int(data["schema"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise input_error(Code.STORE_SCHEMA, "this is not a manifest of modelfactory", file=place) from error
+    if schema > SCHEMA:
+        raise input_error(
+            Code.STORE_SCHEMA,
+            f"the manifest has schema {schema}; this modelfactory reads up to {SCHEMA}",
+            file=place,
+            help="install the modelfactory that wrote it, or a later one",
+        )
+    while schema < SCHEMA:
+        data = _UPGRADES[schema](data)
+        schema += 1
+    try:
+        return Manifest.model_validate(data)
+    except ValueError as error:
+        raise input_error(Code.STORE_SCHEMA, "the manifest is damaged", file=place) from error
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Write a manifest: the same bytes for the same content."""
+    return json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True) + "\n"

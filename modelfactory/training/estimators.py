@@ -1,0 +1,80 @@
+"""Make estimators out of the plan's calls."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import clone
+
+from modelfactory.plan.steps import EstimatorCall
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An unfitted estimator and the names of its random states that nobody has set.
+
+    Attributes:
+        estimator: never fitted itself.
+        random_states: parameter names such as `estimator__random_state`, sorted.
+        seed: seed of the family.
+    """
+
+    estimator: Any
+    random_states: tuple[str, ...]
+    seed: int
+
+    def for_group(self, group: int) -> Any:
+        """Return a new estimator for a group; its random states come from the group's key alone."""
+        estimator = clone(self.estimator)
+        if self.random_states:
+            estimator.set_params(**{name: group_seed(self.seed, group, name) for name in self.random_states})
+        return estimator
+
+
+def make_template(call: EstimatorCall, seed: int) -> Template:
+    """Make the template of a family."""
+    estimator = construct(call)
+    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    open_states = sorted(
+        name
+        for name, value in params.items()
+        if (name == "random_state" or name.endswith("__random_state")) and value is None
+    )
+    return Template(estimator, tuple(open_states), seed)
+
+
+def group_seed(seed: int, group: int, parameter: str) -> int:
+    """Return the seed of one random state in one group, between 0 and 2**31 - 1.
+
+    Args:
+        seed: seed of the family.
+        group: identity of the group, the hash of its key.
+        parameter: name of the random state.
+    """
+    text = f"{seed}/{group}/{parameter}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") & 0x7FFFFFFF
+
+
+def construct(value: Any) -> Any:
+    """Turn calls into estimators, also inside lists, tuples and mappings."""
+    match value:
+        case EstimatorCall():
+            return _class_at(value.path)(**{name: construct(item) for name, item in value.params})
+        case list():
+            return [construct(item) for item in value]
+        case tuple():
+            return tuple(construct(item) for item in value)
+        case dict():
+            return {key: construct(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+@functools.cache
+def _class_at(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)

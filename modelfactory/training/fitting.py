@@ -1,0 +1,184 @@
+"""Fit one group: never raises for a group's own fault."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modelfactory.plan.outcomes import Status
+from modelfactory.plan.steps import FitStep
+from modelfactory.training.batches import GroupRows, Rows
+from modelfactory.training.estimators import Template
+from modelfactory.training.evaluation import mean_of, measure, measure_baseline, splits
+
+ERROR_LENGTH = 500
+WARNINGS_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOutcome:
+    """What came of fitting one group; the group table has the columns of the same names."""
+
+    group: int
+    status: Status
+    n_seen: int
+    n_train: int = 0
+    n_test: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    baseline: dict[str, float] = field(default_factory=dict)
+    fit_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    model: bytes | None = None
+    sha256: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class GroupTimeout(BaseException):
+    """The group took longer than `timeout`; no `except Exception` of an estimator catches it."""
+
+
+def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
+    """Fit, measure and encode the model of one group.
+
+    Args:
+        step: what to do.
+        template: the family's estimator.
+        rows: the group.
+
+    Returns:
+        The outcome; a fault of the group is one too.
+    """
+    clock = _FitClock()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with _time_limit(step.timeout):
+                fields = _fitted(step, template, rows, clock)
+        except GroupTimeout:
+            fields = {"status": Status.TIMED_OUT, "error": f"took longer than {step.timeout:g} s"}
+        except (Exception, SystemExit) as error:
+            fields = {"status": Status.FAILED, "error_type": type(error).__name__, "error": _bounded(error)}
+    said = dict.fromkeys(f"{w.category.__name__}: {_bounded(w.message)}" for w in caught)
+    return FitOutcome(
+        group=rows.group,
+        n_seen=len(rows),
+        fit_seconds=clock.wall,
+        cpu_seconds=clock.cpu,
+        warnings=tuple(list(said)[:WARNINGS_KEPT]),
+        **fields,
+    )
+
+
+def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock) -> dict[str, Any]:
+    evaluation = step.evaluation
+    everything = np.arange(len(rows))
+    measured: list[dict[str, float]] = []
+    baselines: list[dict[str, float]] = []
+    model = None
+    fitted_on, tested = everything, 0
+    for train, test in splits(evaluation, rows, step.seed) if evaluation is not None else ():
+        if step.task == "classification" and _is_constant(rows.label, train):
+            return {
+                "status": Status.ONE_CLASS,
+                "error": f"the {len(train)} rows to fit on have one class, {len(test)} are held out",
+            }
+        model = _fit(step, template, rows, train, clock)
+        if evaluation is None or rows.label is None:
+            raise AssertionError("only labelled families are measured")
+        label, weight = rows.label, rows.weight
+        measured.append(measure(evaluation.metrics, model, rows.features(test), label[test]))
+        baselines.append(
+            measure_baseline(evaluation.metrics, label[train], None if weight is None else weight[train], label[test])
+        )
+        fitted_on, tested = train, tested + len(test)
+    if model is None or (evaluation is not None and (evaluation.refit or evaluation.method == "folds")):
+        model = _fit(step, template, rows, everything, clock)
+        fitted_on = everything
+    if step.container == "matrix":
+        _set_feature_names(step, model)
+    encoded = pickle.dumps(model, protocol=5)
+    return {
+        "status": Status.TRAINED,
+        "n_train": len(fitted_on),
+        "n_test": tested,
+        "metrics": mean_of(measured),
+        "baseline": mean_of(baselines),
+        "model": encoded,
+        "sha256": hashlib.sha256(encoded).hexdigest(),
+    }
+
+
+def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: _FitClock) -> Any:
+    model = template.for_group(rows.group)
+    features = rows.features(None if len(chosen) == len(rows) else chosen)
+    weights = {} if rows.weight is None else {step.weight_parameter: rows.weight[chosen]}
+    with clock.running():
+        if rows.label is None:
+            model.fit(features, **weights)
+        else:
+            model.fit(features, rows.label[chosen], **weights)
+    return model
+
+
+def _set_feature_names(step: FitStep, model: Any) -> None:
+    """Give a model that was fitted from a matrix the names that a fit on a DataFrame would have left in it."""
+    first = model.steps[0][1] if type(model).__name__ == "Pipeline" else model
+    if hasattr(first, "n_features_in_"):
+        first.feature_names_in_ = np.array([feature.name for feature in step.features], dtype=object)
+
+
+def _is_constant(label: Any, rows: Rows) -> bool:
+    return bool((label[rows] == label[rows[0]]).all())
+
+
+def _bounded(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
+
+
+@dataclass(slots=True)
+class _FitClock:
+    """Adds up the seconds inside `fit`: on the wall, and of the processor."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self.wall += time.perf_counter() - wall
+            self.cpu += time.process_time() - cpu
+
+
+@contextmanager
+def _time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise `GroupTimeout` inside the block after some seconds, as soon as Python code runs."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def expire(_signal: int, _frame: object) -> None:
+        raise GroupTimeout
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
