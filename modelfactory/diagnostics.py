@@ -145,7 +145,7 @@ class StoreLocked(MfError):
     exit_code = 5
 
 
-def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:  # noqa: A002
+def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:
     """Make the error of a single mistake that has no place inside a file."""
     return InputError(Diagnostic(code=code, message=message, file=None if file is None else str(file), help=help))
 

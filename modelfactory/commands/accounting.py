@@ -15,7 +15,6 @@ from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
-from modelfactory.store.filters import metric_names
 from modelfactory.store.manifest import Quantiles
 
 _METRICS = pa.map_(pa.string(), pa.float64())
@@ -88,9 +87,7 @@ _INEXACT = (
 )
 
 
-def _rows_of_outcomes(
-    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table
-) -> pa.Array:
+def _rows_of_outcomes(step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table) -> pa.Array:
     """Return for each group of the census the row of its outcome, null where it was not trained."""
     expected = found.census.group[schedule.to_train]
     got = outcomes[GROUP].to_numpy()
@@ -133,15 +130,13 @@ def _one_chunk(column: Any, kind: pa.DataType) -> pa.Array:
     return array.cast(kind)
 
 
-def quantiles(groups: pa.Table, name: str) -> dict[str, Quantiles]:
-    """Return the distribution over groups of each metric in the map column `name`."""
+def quantiles(step: TrainStep, groups: pa.Table, name: str) -> dict[str, Quantiles]:
+    """Return the distribution over groups of each metric in the map column `name`, in the order of the definition."""
     result = {}
-    for metric in metric_names(groups):
+    for metric in step.fit.evaluation.metrics if step.fit.evaluation else ():
         values = pc.map_lookup(groups[name].combine_chunks(), metric, "first").drop_null()
         if len(values):
             low, q25, median, q75, high = pc.quantile(values, q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
             if all(math.isfinite(v) for v in (low, high)):
-                result[metric] = Quantiles(
-                    count=len(values), min=low, q25=q25, median=median, q75=q75, max=high
-                )
+                result[metric] = Quantiles(count=len(values), min=low, q25=q25, median=median, q75=q75, max=high)
     return result

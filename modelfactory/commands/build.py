@@ -23,7 +23,7 @@ from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.outcomes import FAULTS, Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
-from modelfactory.store.store import Staging, Store, replace_file
+from modelfactory.store.store import Store, replace_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from modelfactory.plan.schedule import Schedule
     from modelfactory.spark.census import CensusTable
     from modelfactory.spark.inputs import Input
+    from modelfactory.store.versions import Staging
 
 FAULTS_SHOWN = 3
 
@@ -153,7 +154,13 @@ class _FamilyBuild:
     """The stations of one family: census, schedule, training, accounting, publishing."""
 
     def __init__(
-        self, spark: SparkSession, workspace: Workspace, step: TrainStep, table: Input, run: Run, reporter: Reporter
+        self,
+        spark: SparkSession,
+        workspace: Workspace,
+        step: TrainStep,
+        table: Input,
+        run: Run,
+        reporter: Reporter,
     ) -> None:
         self.spark = spark
         self.workspace = workspace
@@ -170,6 +177,7 @@ class _FamilyBuild:
         from modelfactory.commands.accounting import group_table
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.session import slots_of
+        from modelfactory.store.versions import publish_version, stage_version
 
         step = self.step
         started_at = _now()
@@ -179,7 +187,7 @@ class _FamilyBuild:
         slots = slots_of(self.spark)
         schedule = schedule_groups(step, found.census, slots=slots)
         self.reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
-        staging = self.store.stage(step.family, number, self.this_run.run_id)
+        staging = stage_version(self.store, step.family, number, self.this_run.run_id)
         try:
             training_began = time.monotonic()
             outcomes = self._train(found, schedule, staging)
@@ -189,9 +197,16 @@ class _FamilyBuild:
             if refusal is None:
                 staging.write_groups(groups)
                 version = self._version_record(
-                    number, started_at, found, groups, staging, slots, training_seconds, time.monotonic() - began
+                    number,
+                    started_at,
+                    found,
+                    groups,
+                    staging,
+                    slots,
+                    training_seconds,
+                    time.monotonic() - began,
                 )
-                self.store.publish(staging, version)
+                publish_version(self.store, staging, version)
             else:
                 self._keep_refused(groups)
         finally:
@@ -215,13 +230,19 @@ class _FamilyBuild:
         found = take_census(self.table, classes=self.step.fit.task == "classification")
         if not len(found.census.group):
             raise InputError(
-                family.diagnostic(Code.EMPTY_INPUT, f"the input of family `{family.name}` has no rows", _input_path(self.step))
+                family.diagnostic(
+                    Code.EMPTY_INPUT,
+                    f"the input of family `{family.name}` has no rows",
+                    _input_path(self.step),
+                )
             )
         if self.step.null_keys == "error" and found.census.null_key.any():
             rows = int(found.census.n_rows[found.census.null_key].sum())
             raise InputError(
                 family.diagnostic(
-                    Code.NULL_KEY, f"{rows:,} rows of family `{family.name}` have a null in a group column", ("null_keys",),
+                    Code.NULL_KEY,
+                    f"{rows:,} rows of family `{family.name}` have a null in a group column",
+                    ("null_keys",),
                     help="`null_keys: skip` gives them an outcome `null_key`, `group` makes null a group",
                 )
             )
@@ -285,8 +306,8 @@ class _FamilyBuild:
             statuses=_statuses(groups),
             rows=int(found.census.n_rows.sum()),
             rows_without_label=int((found.census.n_rows - found.census.n_usable).sum()),
-            metrics=quantiles(groups, "metrics"),
-            baseline=quantiles(groups, "baseline"),
+            metrics=quantiles(step, groups, "metrics"),
+            baseline=quantiles(step, groups, "baseline"),
             cpu_seconds=cpu_seconds,
             wall_seconds=wall_seconds,
             training_seconds=training_seconds,
@@ -335,7 +356,10 @@ def _faults(step: TrainStep, groups: pa.Table) -> tuple[Fault, ...]:
     most = sorted(kinds.items(), key=lambda item: -len(item[1]))[:FAULTS_SHOWN]
     return tuple(
         Fault(
-            status=status, error_type=error_type, error=error, count=len(rows),
+            status=status,
+            error_type=error_type,
+            error=error,
+            count=len(rows),
             example={key: rows[0][key] for key in step.keys},
         )
         for (status, error_type, error), rows in most
@@ -365,7 +389,12 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
             "groups": dict(family.statuses),
             "faults": [plain(fault) for fault in family.faults],
             "diagnostics": [
-                {"code": str(d.code), "message": d.message, "file": d.file, "line": d.position.line if d.position else None}
+                {
+                    "code": str(d.code),
+                    "message": d.message,
+                    "file": d.file,
+                    "line": d.position.line if d.position else None,
+                }
                 for d in family.diagnostics
             ],
         }
@@ -385,7 +414,11 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
 def _git_commit(root: Path) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -54,7 +54,9 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
         known |= answered
         lasting = {n: f for n, f in known.items() if f.get("path", "").startswith("sklearn.") and "error" not in f}
         _write(cache, lasting)
-    return {name: ClassFacts.from_json(facts) for name, facts in known.items() if name in names or name in COMPILED_CLASSES}
+    return {
+        name: ClassFacts.from_json(facts) for name, facts in known.items() if name in names or name in COMPILED_CLASSES
+    }
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

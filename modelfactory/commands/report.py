@@ -10,6 +10,8 @@ from modelfactory.diagnostics import Diagnostic
 from modelfactory.plan.outcomes import FAULTS, SERVED, Status
 
 FamilyStatus = Literal["success", "error", "skipped"]
+GroupCount = Literal["trained", "reused", "skipped", "failed"]
+GROUP_COUNTS: tuple[GroupCount, ...] = ("trained", "reused", "skipped", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class FamilyResult:
     diagnostics: tuple[Diagnostic, ...] = ()
     exit_code: int = 0
 
-    def count(self, *, of: Literal["trained", "reused", "skipped", "failed"]) -> int:
+    def count(self, *, of: GroupCount) -> int:
         """Return the groups trained, reused, skipped by rule, or lost to a fault."""
         match of:
             case "trained" | "reused":

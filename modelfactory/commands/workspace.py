@@ -58,11 +58,16 @@ class Workspace:
     @property
     def store(self) -> Store:
         """The store of the project's target."""
-        return Store(Path(self.project.store))
+        return store_of(self.project)
 
     def family(self, name: str) -> Family:
         """Return a selected family by name."""
         return next(family for family in self.families if family.name == name)
+
+
+def store_of(project: Project) -> Store:
+    """Return the store of a project's target."""
+    return Store(Path(project.store))
 
 
 def open_project(options: ProjectOptions) -> Project:
@@ -71,9 +76,7 @@ def open_project(options: ProjectOptions) -> Project:
     Raises:
         InputError: with every mistake in its files.
     """
-    project_file = find_project_file(
-        options.project_dir or Path.cwd(), search_parents=options.project_dir is None
-    )
+    project_file = find_project_file(options.project_dir or Path.cwd(), search_parents=options.project_dir is None)
     return load_project(
         project_file,
         target=options.target,

@@ -10,7 +10,16 @@ from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.rendering import SqlTemplateError, render_sql
-from modelfactory.plan.steps import EstimatorCall, Evaluation, Feature, FitStep, Plan, SourceRead, TrainStep, quoted
+from modelfactory.plan.steps import (
+    EstimatorCall,
+    Evaluation,
+    Feature,
+    FitStep,
+    Plan,
+    SourceRead,
+    TrainStep,
+    quoted,
+)
 from modelfactory.project.classes import ClassFacts, check_class, nested_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
@@ -101,8 +110,17 @@ class _FamilyCompiler:
             timeout=spec.timeout,
         )
         decides = [
-            relation, spec.where, sources, spec.group_by, spec.label, spec.weight, time, fit,
-            spec.min_rows, spec.max_rows, spec.null_keys,
+            relation,
+            spec.where,
+            sources,
+            spec.group_by,
+            spec.label,
+            spec.weight,
+            time,
+            fit,
+            spec.min_rows,
+            spec.max_rows,
+            spec.null_keys,
         ]
         return TrainStep(
             family=spec.name,
@@ -130,8 +148,10 @@ class _FamilyCompiler:
         for index, key in enumerate(spec.group_by):
             if key in (*GROUP_COLUMNS, *MODEL_COLUMNS):
                 self._mistake(
-                    Code.RESERVED_COLUMN, f"group column `{key}` has the name of a column of the result",
-                    ("group_by", index), help=f"rename it in the input, for example `sql: select {key} as {key}_key, …`",
+                    Code.RESERVED_COLUMN,
+                    f"group column `{key}` has the name of a column of the result",
+                    ("group_by", index),
+                    help=f"rename it in the input, for example `sql: select {key} as {key}_key, …`",
                 )
         for path, name in self._named_columns():
             if name.startswith(INTERNAL_PREFIX):
@@ -142,7 +162,9 @@ class _FamilyCompiler:
                 self._mistake(Code.CONFLICT, f"feature `{name}` is listed twice", ("features", index))
             if name == spec.label:
                 self._mistake(
-                    Code.CONFLICT, f"`{name}` is both a feature and the label", ("features", index),
+                    Code.CONFLICT,
+                    f"`{name}` is both a feature and the label",
+                    ("features", index),
                     help="a model that is given its label learns nothing else",
                 )
         for index, key in enumerate(spec.group_by):
@@ -214,9 +236,7 @@ class _FamilyCompiler:
 
     def _check_call(self, path: KeyPath, call: EstimatorSpec) -> None:
         for mistake in check_class(call.class_, call.params, self.facts, self.project.spec.estimator_packages):
-            self._mistake(
-                mistake.code, mistake.message, (*path, *mistake.path), key=mistake.key, help=mistake.help
-            )
+            self._mistake(mistake.code, mistake.message, (*path, *mistake.path), key=mistake.key, help=mistake.help)
 
     def _final(self) -> ClassFacts | None:
         final = self.spec.estimator or self.spec.pipeline[-1]
@@ -240,12 +260,16 @@ class _FamilyCompiler:
         if "categorical" in kinds and not spec.pipeline and not (spec.preprocess and spec.preprocess.categorical):
             index = next(i for i, f in enumerate(spec.features) if f.kind == "categorical")
             self._mistake(
-                Code.CONFLICT, f"categorical feature `{spec.features[index].name}` needs a transformer", ("features", index),
+                Code.CONFLICT,
+                f"categorical feature `{spec.features[index].name}` needs a transformer",
+                ("features", index),
                 help="preprocess: {categorical: [{class: OneHotEncoder, params: {handle_unknown: ignore}}]}",
             )
         for kind in ("numeric", "categorical"):
             if getattr(spec.preprocess, kind, ()) and kind not in kinds:
-                self._mistake(Code.CONFLICT, f"there is no {kind} feature to preprocess", ("preprocess", kind), key=True)
+                self._mistake(
+                    Code.CONFLICT, f"there is no {kind} feature to preprocess", ("preprocess", kind), key=True
+                )
         return task
 
     def _estimator(self) -> EstimatorCall:
@@ -334,12 +358,20 @@ class _FamilyCompiler:
             self._mistake(Code.UNKNOWN_METRIC, f"unknown metric `{name}`", path, help=did_you_mean(name, known))
         elif name not in known:
             self._mistake(
-                Code.UNKNOWN_METRIC, f"metric `{name}` measures {METRICS[name].task}, and this is {task}", path,
+                Code.UNKNOWN_METRIC,
+                f"metric `{name}` measures {METRICS[name].task}, and this is {task}",
+                path,
                 help=f"known: {', '.join(f'`{n}`' for n in known)}",
             )
 
     def _mistake(
-        self, code: Code, message: str, path: KeyPath, *, key: bool = False, help: str | None = None  # noqa: A002
+        self,
+        code: Code,
+        message: str,
+        path: KeyPath,
+        *,
+        key: bool = False,
+        help: str | None = None,
     ) -> None:
         self.mistakes.append(self.family.diagnostic(code, message, path, key=key, help=help))
 

@@ -35,7 +35,7 @@ class RenderedSql:
 class EnvironmentValue(str):
     """A value of the environment inside a template: compares as itself, prints as a reference to it."""
 
-    __slots__ = ("name",)
+    name: str
 
     def __new__(cls, name: str, value: str) -> EnvironmentValue:
         """Wrap the value of variable `name`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 BINS_PER_SLOT = 8
@@ -91,7 +91,7 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int) -> Schedule:
     return Schedule(status, bins, n_bins)
 
 
-def place(costs: npt.NDArray[np.float64], identity: Ints, n_bins: int) -> npt.NDArray[np.int32]:
+def place(costs: Floats, identity: Ints, n_bins: int) -> npt.NDArray[np.int32]:
     """Place items into bins so that the fullest bin is small.
 
     The dearest items go one by one into the emptiest bin; the many cheap ones are then poured in to level the bins.
@@ -121,16 +121,18 @@ def place(costs: npt.NDArray[np.float64], identity: Ints, n_bins: int) -> npt.ND
         room = _room(loads, float(costs[poured].sum()))
         middle = np.cumsum(costs[poured]) - costs[poured] / 2
         bins[poured] = np.minimum(np.searchsorted(np.cumsum(room), middle), n_bins - 1)
-    loads = np.bincount(bins, weights=costs, minlength=n_bins)
-    rank = np.empty(n_bins, dtype=np.int32)
-    rank[np.argsort(-loads, kind="stable")] = np.arange(n_bins, dtype=np.int32)
-    return rank[bins]
+    totals = np.bincount(bins, weights=costs, minlength=n_bins)
+    rank: npt.NDArray[np.int32] = np.empty(n_bins, dtype=np.int32)
+    rank[np.argsort(-totals, kind="stable")] = np.arange(n_bins, dtype=np.int32)
+    numbered: npt.NDArray[np.int32] = rank[bins]
+    return numbered
 
 
-def _room(loads: npt.NDArray[np.float64], amount: float) -> npt.NDArray[Any]:
+def _room(loads: Floats, amount: float) -> Floats:
     """Return how much to pour into each bin so that all reach one level, as water would."""
     rising = np.sort(loads)
     filled = np.arange(1, len(loads) + 1) * rising - np.cumsum(rising)
     covered = int(np.searchsorted(filled, amount, side="right"))
     level = (amount + rising[:covered].sum()) / covered
-    return np.maximum(level - loads, 0.0)
+    room: Floats = np.maximum(level - loads, 0.0)
+    return room

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from modelfactory.plan.metrics import Task
 
-_SQL_WORDS = frozenset(
-    "all and anti any as asc between by case cast create cross current_date current_timestamp desc distinct else end "
-    "escape except exists false filter for from full group having in inner intersect interval into is join lateral "
-    "left like limit minus natural not null on or order outer over primary right select semi set some table then to "
-    "true union unique user using values when where window with".split()
-)
+_SQL_WORDS = """
+all and anti any as asc between by case cast create cross current_date current_timestamp desc distinct else end
+escape except exists false filter for from full group having in inner intersect interval into is join lateral
+left like limit minus natural not null on or order outer over primary right select semi set some table then to
+true union unique user using values when where window with
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ class Plan:
 
 def quoted(name: str) -> str:
     """Write a column name as a Spark SQL identifier, in backticks only where it needs them."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _SQL_WORDS:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _SQL_WORDS.split():
         return name
     return "`" + name.replace("`", "``") + "`"
 

@@ -26,7 +26,8 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         yield f"    source {source.name}: {what}{options}"
     yield "  columns that travel"
     yield from _column_lines(step)
-    yield f"  estimator, fitted from a {'NumPy matrix' if step.fit.container == 'matrix' else 'pandas DataFrame'} of each group"
+    container = "NumPy matrix" if step.fit.container == "matrix" else "pandas DataFrame"
+    yield f"  estimator, fitted from a {container} of each group"
     yield from (f"    {line}" for line in _estimator_lines(step.fit.estimator, defaults))
     yield "  evaluation"
     yield f"    {_evaluation_text(step.fit.evaluation, step.time)}"

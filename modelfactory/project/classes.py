@@ -191,7 +191,10 @@ def check_class(
             known = found.parameters.get(near.split("`")[1]) if near and near.startswith("did") else None
             words = f" ({known.text()})" if known is not None and known.text() else ""
             yield Mistake(
-                Code.UNKNOWN_PARAMETER, f"unknown parameter `{key}` of {short}", path, key=True,
+                Code.UNKNOWN_PARAMETER,
+                f"unknown parameter `{key}` of {short}",
+                path,
+                key=True,
                 help=near + words if near else None,
             )
             continue
@@ -227,12 +230,16 @@ def _unknown_class(name: str, found: ClassFacts | None, packages: Iterable[str])
         reason = f": {found.error}" if found is not None and found.error else ""
         near = did_you_mean(name, [f"{module}.{n}" for n, module in sklearn_names().items()])
         return Mistake(
-            Code.UNKNOWN_CLASS, f"class `{name}` cannot be imported{reason}", ("class",),
+            Code.UNKNOWN_CLASS,
+            f"class `{name}` cannot be imported{reason}",
+            ("class",),
             help=near if near and near.startswith("did") else None,
         )
     near = did_you_mean(name, list(sklearn_names()))
     return Mistake(
-        Code.UNKNOWN_CLASS, f"unknown scikit-learn class `{name}`", ("class",),
+        Code.UNKNOWN_CLASS,
+        f"unknown scikit-learn class `{name}`",
+        ("class",),
         help=near if near and near.startswith("did") else "write the full dotted path of a class from another package",
     )
 
@@ -249,7 +256,14 @@ def sklearn_names() -> dict[str, str]:
     names: dict[str, str] = {}
     for file in sorted([*root.glob("*.py"), *root.glob("*/__init__.py")]):
         module = file.parent.name if file.name == "__init__.py" else file.stem
-        if module.startswith("_") or module in ("sklearn", "tests", "conftest", "externals", "utils", "experimental"):
+        if module.startswith("_") or module in (
+            "sklearn",
+            "tests",
+            "conftest",
+            "externals",
+            "utils",
+            "experimental",
+        ):
             continue
         for name in _exported(file):
             if name[:1].isupper():

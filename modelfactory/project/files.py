@@ -48,14 +48,12 @@ class Document:
         path: KeyPath = (),
         *,
         key: bool = False,
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,
     ) -> Diagnostic:
         """Describe a mistake at `path`; `key` points at the key and not at its value."""
         position = locate(self.text, self.file.suffix, path, key=key)
         line = None if self.secret or position is None else self.text.splitlines()[position.line - 1]
-        return Diagnostic(
-            code=code, message=message, file=self.name, position=position, source_line=line, help=help
-        )
+        return Diagnostic(code=code, message=message, file=self.name, position=position, source_line=line, help=help)
 
 
 def find_project_file(folder: Path, *, search_parents: bool) -> Path:

@@ -58,7 +58,7 @@ class Source:
     spec: SourceSpec
     origin: Origin
 
-    def diagnostic(self, code: Code, message: str, path: KeyPath = (), *, help: str | None = None) -> Diagnostic:  # noqa: A002
+    def diagnostic(self, code: Code, message: str, path: KeyPath = (), *, help: str | None = None) -> Diagnostic:
         """Describe a mistake at `path` inside the source."""
         return self.origin.document.diagnostic(code, message, (*self.origin.path, *path), help=help)
 
@@ -98,7 +98,7 @@ class Family:
         path: KeyPath = (),
         *,
         key: bool = False,
-        help: str | None = None,  # noqa: A002
+        help: str | None = None,
     ) -> Diagnostic:
         """Describe a mistake at `path` inside the family, in the file where that value is written."""
         return _diagnostic_at(self.origin, self.origins, code, message, path, key=key, help=help)
@@ -205,7 +205,9 @@ class _Loading:
         if name not in targets:
             raise InputError(
                 Diagnostic(
-                    code=Code.UNKNOWN_TARGET, message=f"unknown target `{name}`", help=did_you_mean(name, list(targets))
+                    code=Code.UNKNOWN_TARGET,
+                    message=f"unknown target `{name}`",
+                    help=did_you_mean(name, list(targets)),
                 )
             )
         return name, targets[name]
@@ -257,9 +259,7 @@ class _Loading:
         folder_defaults = {d.file.parent: Origin(d, ()) for d in documents if d.file.stem == FOLDER_DEFAULTS}
         families: dict[str, Family] = {}
         for document, data in self._entries(documents, "families"):
-            inherited = [
-                folder_defaults[folder] for folder in document.file.parents if folder in folder_defaults
-            ]
+            inherited = [folder_defaults[folder] for folder in document.file.parents if folder in folder_defaults]
             if "defaults" in project_defaults.document.data:
                 inherited.append(project_defaults)
             for index in range(len(data)):
@@ -300,7 +300,11 @@ class _Loading:
         if spec.source is not None and spec.source not in sources:
             self.mistakes.append(
                 _diagnostic_at(
-                    own, origins, Code.UNKNOWN_SOURCE, f"unknown source `{spec.source}`", ("source",),
+                    own,
+                    origins,
+                    Code.UNKNOWN_SOURCE,
+                    f"unknown source `{spec.source}`",
+                    ("source",),
                     help=did_you_mean(spec.source, list(sources)),
                 )
             )
@@ -356,7 +360,11 @@ class _Loading:
         )
 
     def _validate(
-        self, spec: type[_S], values: Any, origin: Origin, origins: Mapping[str, tuple[Origin, ...]] | None = None
+        self,
+        spec: type[_S],
+        values: Any,
+        origin: Origin,
+        origins: Mapping[str, tuple[Origin, ...]] | None = None,
     ) -> _S | None:
         try:
             return spec.model_validate(values)
@@ -376,7 +384,13 @@ def _explain(
     if kind == "extra_forbidden":
         known = _keys_at(spec, path[:-1])
         return _diagnostic_at(
-            origin, origins, Code.UNKNOWN_KEY, f"unknown key `{name}`", path, key=True, help=did_you_mean(name, known)
+            origin,
+            origins,
+            Code.UNKNOWN_KEY,
+            f"unknown key `{name}`",
+            path,
+            key=True,
+            help=did_you_mean(name, known),
         )
     if kind == "missing":
         return _diagnostic_at(origin, origins, Code.BAD_VALUE, f"key `{name}` is missing", path[:-1], key=True)
@@ -447,7 +461,7 @@ def _diagnostic_at(
     path: KeyPath,
     *,
     key: bool = False,
-    help: str | None = None,  # noqa: A002
+    help: str | None = None,
 ) -> Diagnostic:
     """Describe a mistake in the file where the value at `path` is written."""
     if path and path[0] in origins:
@@ -466,7 +480,7 @@ def _added_up(own: Any, inherited: Any) -> Any:
     match own, inherited:
         case dict(), dict():
             return {**inherited, **own}
-        case (str() | list()), (str() | list()):
+        case ((str() | list()), (str() | list())):
             first = [inherited] if isinstance(inherited, str) else inherited
             second = [own] if isinstance(own, str) else own
             return list(dict.fromkeys([*first, *second]))

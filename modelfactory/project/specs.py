@@ -70,7 +70,9 @@ class ColumnSpec(Spec):
     """One column that a source promises to have."""
 
     name: str = Field(description="Name of the column.")
-    type: str | None = Field(None, description="Spark SQL type the column must have, such as `double` or `decimal(10,2)`.")
+    type: str | None = Field(
+        None, description="Spark SQL type the column must have, such as `double` or `decimal(10,2)`."
+    )
     description: str | None = Field(None, description="What the column holds.")
 
 
@@ -83,9 +85,10 @@ class SourceSpec(Spec):
     table: str | None = Field(None, description="Name of a table in Spark's catalog, instead of `path`.")
     format: str = Field("parquet", description="Format of `path`: whatever the Spark at hand can read.")
     options: dict[str, Option] = Field({}, description="Options of the Spark reader, such as `header: true` for CSV.")
-    columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(lambda v: [_column_name(c) for c in v] if isinstance(v, list) else v)] = Field(
-        (), description="Columns the source must have; checked before training."
-    )
+    columns: Annotated[
+        tuple[ColumnSpec, ...],
+        BeforeValidator(lambda v: [_column_name(c) for c in v] if isinstance(v, list) else v),
+    ] = Field((), description="Columns the source must have; checked before training.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -109,9 +112,12 @@ class EstimatorSpec(Spec):
 
     class_: str = Field(
         alias="class",
-        description="Public scikit-learn class by its bare name, or the full dotted path of a class whose package is in `estimator_packages`.",
+        description="Public scikit-learn class by its bare name, or the dotted path of a class whose package is in "
+        "`estimator_packages`.",
     )
-    params: dict[str, Any] = Field({}, description="Parameters of the class; a nested estimator is again `{class, params}`.")
+    params: dict[str, Any] = Field(
+        {}, description="Parameters of the class; a nested estimator is again `{class, params}`."
+    )
 
 
 Estimator = Annotated[EstimatorSpec, BeforeValidator(_class_name)]
@@ -142,20 +148,27 @@ class EvaluateSpec(Spec):
     """How models are measured; exactly one of `holdout`, `by_time` and `folds`."""
 
     holdout: Share | None = Field(
-        None, description="Share of rows to measure on, chosen by a hash of each row's content and `seed`, never by its position."
+        None,
+        description="Share of rows to measure on, chosen by a hash of each row's content and `seed`, never by its "
+        "position.",
     )
     by_time: ByTimeSpec | None = Field(None, description="Measure on the latest rows of each group.")
     folds: Annotated[int, BeforeValidator(_not_bool), Field(ge=2)] | None = Field(
-        None, description="Number of folds: each row is measured once; the stored model is fitted on all rows."
+        None,
+        description="Number of folds: each row is measured once; the stored model is fitted on all rows.",
     )
-    metrics: Names = Field((), description="Names of metrics; by default `rmse, mae, r2` or `accuracy, balanced_accuracy`.")
+    metrics: Names = Field(
+        (), description="Names of metrics; by default `rmse, mae, r2` or `accuracy, balanced_accuracy`."
+    )
     refit: bool = Field(False, description="After measuring, fit the stored model again on all rows.")
 
     @model_validator(mode="after")
     def _one_method(self) -> Self:
         given = [name for name in ("holdout", "by_time", "folds") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("needs one of `holdout`, `by_time` and `folds`" + (f", not {' and '.join(given)}" if given else ""))
+            raise ValueError(
+                "needs one of `holdout`, `by_time` and `folds`" + (f", not {' and '.join(given)}" if given else "")
+            )
         return self
 
 
@@ -173,35 +186,60 @@ class FamilySpec(Spec):
     description: str | None = Field(None, description="What the models are for.")
     group_by: Annotated[Names, Field(min_length=1)] = Field(description="Columns whose distinct values are the groups.")
     source: str | None = Field(None, description="Name of the source to train on.")
-    sql: str | None = Field(None, description="Query to train on, instead of `source`; Jinja with `source()`, `var()`, `env_var()` and `target`.")
-    sql_file: str | None = Field(None, description="File that holds the query, relative to the project folder, instead of `sql`.")
+    sql: str | None = Field(
+        None,
+        description="Query to train on, instead of `source`; Jinja with `source()`, `var()`, `env_var()` and `target`.",
+    )
+    sql_file: str | None = Field(
+        None, description="File that holds the query, relative to the project folder, instead of `sql`."
+    )
     where: str | None = Field(None, description="Spark SQL predicate; rows that fail it are not part of the input.")
     features: Annotated[
-        tuple[Annotated[FeatureSpec, BeforeValidator(_column_name)], ...], BeforeValidator(_as_list), Field(min_length=1)
+        tuple[Annotated[FeatureSpec, BeforeValidator(_column_name)], ...],
+        BeforeValidator(_as_list),
+        Field(min_length=1),
     ] = Field(description="Columns the models learn from; a name alone is a numeric feature.")
     label: str | None = Field(None, description="Column to learn; absent for unsupervised estimators.")
     weight: str | None = Field(None, description="Column of sample weights.")
-    estimator: Estimator | None = Field(None, description="The scikit-learn class to fit in every group, and its parameters.")
-    preprocess: PreprocessSpec | None = Field(None, description="Transformers by kind of feature; makes a scikit-learn `Pipeline`.")
-    pipeline: tuple[PipelineStepSpec, ...] = Field(
-        (), description="Named steps of a scikit-learn `Pipeline`, instead of `preprocess`; the last step is the estimator unless `estimator` is given."
+    estimator: Estimator | None = Field(
+        None, description="The scikit-learn class to fit in every group, and its parameters."
     )
-    evaluate: EvaluateSpec | None = Field(None, description="How models are measured; without it they are fitted on all rows and have no metrics.")
-    min_rows: Count = Field(1, description="A group with fewer usable rows is not trained: `too_few_rows`. Usable rows have a label.")
-    max_rows: Count | None = Field(None, description="A group with more usable rows is not shipped to a worker: `too_many_rows`.")
+    preprocess: PreprocessSpec | None = Field(
+        None, description="Transformers by kind of feature; makes a scikit-learn `Pipeline`."
+    )
+    pipeline: tuple[PipelineStepSpec, ...] = Field(
+        (),
+        description="Named steps of a scikit-learn `Pipeline`, instead of `preprocess`; the last step is the estimator "
+        "unless `estimator` is given.",
+    )
+    evaluate: EvaluateSpec | None = Field(
+        None,
+        description="How models are measured; without it they are fitted on all rows and have no metrics.",
+    )
+    min_rows: Count = Field(
+        1,
+        description="A group with fewer usable rows is not trained: `too_few_rows`. Usable rows have a label.",
+    )
+    max_rows: Count | None = Field(
+        None, description="A group with more usable rows is not shipped to a worker: `too_many_rows`."
+    )
     null_keys: Literal["skip", "error", "group"] = Field(
-        "skip", description="What becomes of groups with a null in a group column: an outcome `null_key`, an error, or a model like any other."
+        "skip",
+        description="What becomes of groups with a null in a group column: an outcome `null_key`, an error, or a model "
+        "like any other.",
     )
     timeout: Seconds | None = Field(
         None,
-        description="Longest time for one group, such as `10m`: `timed_out`. A fit inside compiled code is stopped when it returns to Python.",
+        description="Longest time for one group, such as `10m`: `timed_out`. A fit inside compiled code is stopped when "
+        "it returns to Python.",
     )
     max_failed: Annotated[FailureBudgetSpec, BeforeValidator(_budget)] = Field(
         FailureBudgetSpec(share=0.01),
         description="Share (`1%`, `0.01`) or count of failed groups above which the version is not published.",
     )
     seed: Annotated[int, BeforeValidator(_not_bool), Field(ge=0)] = Field(
-        0, description="Seed of the holdout and, together with the group's key, of every `random_state` that is not set."
+        0,
+        description="Seed of the holdout and, together with the group's key, of every `random_state` that is not set.",
     )
     tags: Names = Field((), description="Tags for selection; those of folder and project defaults are added.")
     owner: str | None = Field(None, description="Who answers for the family.")
@@ -211,11 +249,15 @@ class FamilySpec(Spec):
     def _one_input(self) -> Self:
         given = [name for name in ("source", "sql", "sql_file") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("needs one of `source`, `sql` and `sql_file`" + (f", not {' and '.join(given)}" if given else ""))
+            raise ValueError(
+                "needs one of `source`, `sql` and `sql_file`" + (f", not {' and '.join(given)}" if given else "")
+            )
         if self.estimator is None and not self.pipeline:
             raise ValueError("needs an `estimator` or a `pipeline`")
         if self.preprocess is not None and self.pipeline:
-            raise ValueError("`preprocess` and `pipeline` exclude each other: put the transformers into the pipeline's steps")
+            raise ValueError(
+                "`preprocess` and `pipeline` exclude each other: put the transformers into the pipeline's steps"
+            )
         return self
 
 
@@ -223,21 +265,28 @@ class ProjectSpec(Spec):
     """The project file, `mf_project.yml` or `mf_project.toml`."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Name of the project.")
-    version: Annotated[str, Field(coerce_numbers_to_str=True)] = Field("1.0", description="Version of the project, for its own bookkeeping.")
+    version: Annotated[str, Field(coerce_numbers_to_str=True)] = Field(
+        "1.0", description="Version of the project, for its own bookkeeping."
+    )
     description: str | None = Field(None, description="What the project is for.")
     family_paths: Names = Field(("families",), description="Folders that hold families.")
     source_paths: Names = Field(("sources",), description="Folders that hold sources.")
     target: str = Field("local", description="Target used when `--target` is not given.")
     vars: dict[str, Any] = Field({}, description="Values of `${var:NAME}` and `var('NAME')`; `--vars` overrides them.")
     defaults: dict[str, Any] = Field({}, description="Family keys that hold for every family of the project.")
-    estimator_packages: Names = Field(("sklearn",), description="Top-level packages that estimator classes may come from.")
+    estimator_packages: Names = Field(
+        ("sklearn",), description="Top-level packages that estimator classes may come from."
+    )
 
 
 class TargetSpec(Spec):
     """Where to run: an entry of `profiles.yml`."""
 
     master: str = Field("local[*]", description="Spark master URL.")
-    store: str = Field("store", description="Folder that holds model tables and manifests; a relative path starts at the project folder.")
+    store: str = Field(
+        "store",
+        description="Folder that holds model tables and manifests; a relative path starts at the project folder.",
+    )
     conf: dict[str, Option] = Field({}, description="Spark configuration.")
 
 

@@ -54,8 +54,13 @@ def substitute(
                 return [walk(item, (*path, index)) for index, item in enumerate(value)]
             case str() if "${" in value and not any(key in _JINJA_KEYS for key in path):
                 late = any(key in _LATE_KEYS for key in path)
-                return _replace(value, variables, environ, late=late, report=lambda k, n: unknown.append(
-                    UnknownReference(path, k, n)))
+                return _replace(
+                    value,
+                    variables,
+                    environ,
+                    late=late,
+                    report=lambda k, n: unknown.append(UnknownReference(path, k, n)),
+                )
             case _:
                 return value
 

@@ -43,7 +43,7 @@ class YamlLoader(_FastLoader):
         return super().construct_mapping(node, deep)
 
 
-def _number(loader: Any, node: yaml.ScalarNode) -> int | float:
+def _number(_loader: Any, node: yaml.ScalarNode) -> int | float:
     text = node.value
     if node.tag.endswith("float"):
         return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
@@ -69,6 +69,4 @@ for _tag, _pattern, _first in _CORE:
     )
 YamlLoader.add_constructor("tag:yaml.org,2002:int", _number)
 YamlLoader.add_constructor("tag:yaml.org,2002:float", _number)
-YamlLoader.add_constructor(
-    "tag:yaml.org,2002:bool", lambda loader, node: node.value.lower() == "true"
-)
+YamlLoader.add_constructor("tag:yaml.org,2002:bool", lambda _loader, node: node.value.lower() == "true")

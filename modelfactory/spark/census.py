@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.errors import PySparkException
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, input_error
 from modelfactory.plan.schedule import Census
@@ -76,7 +76,10 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     n_rows, low, high = (found[name].to_numpy() for name in (_COUNT, _LOW, _HIGH))
     return CensusTable(
         keys=keys,
-        digests=np.array([f"{n:x}-{h:x}-{o:x}" for n, h, o in zip(n_rows.tolist(), high.tolist(), low.tolist(), strict=True)], dtype=str),
+        digests=np.array(
+            [f"{n:x}-{h:x}-{o:x}" for n, h, o in zip(n_rows.tolist(), high.tolist(), low.tolist(), strict=True)],
+            dtype=str,
+        ),
         census=Census(
             group=group,
             n_rows=n_rows,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
-from pyspark.sql import types as T  # noqa: N812
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from modelfactory.diagnostics import Code, did_you_mean
 from modelfactory.plan.steps import SourceRead, TrainStep
@@ -22,7 +22,14 @@ from modelfactory.project.positions import KeyPath
 from modelfactory.project.variables import resolve_environment
 from modelfactory.spark.session import first_line
 
-GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = "_mf_group", "_mf_row", "_mf_label", "_mf_weight", "_mf_time", "_mf_inexact"
+GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = (
+    "_mf_group",
+    "_mf_row",
+    "_mf_label",
+    "_mf_weight",
+    "_mf_time",
+    "_mf_inexact",
+)
 EXACT_LIMIT = 2**53
 """Whole numbers up to here are doubles without rounding."""
 
@@ -114,7 +121,14 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
             frame.createOrReplaceTempView(f"`{source.name}`")
     except PySparkException as error:
         key = "table" if source.table is not None else "path"
-        return [Finding(Code.SPARK_SQL, f"Spark cannot read source `{source.name}`: {reason(error)}", (key,), source.name)]
+        return [
+            Finding(
+                Code.SPARK_SQL,
+                f"Spark cannot read source `{source.name}`: {reason(error)}",
+                (key,),
+                source.name,
+            )
+        ]
     types = {field.name.lower(): field.dataType.simpleString() for field in frame.schema.fields}
     findings = []
     for index, (name, wanted) in enumerate(source.columns):
@@ -122,15 +136,20 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
         if found is None:
             findings.append(
                 Finding(
-                    Code.MISSING_COLUMN, f"source `{source.name}` has no column `{name}`", ("columns", index),
-                    source.name, did_you_mean(name, frame.columns),
+                    Code.MISSING_COLUMN,
+                    f"source `{source.name}` has no column `{name}`",
+                    ("columns", index),
+                    source.name,
+                    did_you_mean(name, frame.columns),
                 )
             )
         elif wanted is not None and _canonical_type(wanted) != found:
             findings.append(
                 Finding(
-                    Code.COLUMN_TYPE, f"column `{name}` of source `{source.name}` is {found}, declared {wanted}",
-                    ("columns", index, "type"), source.name,
+                    Code.COLUMN_TYPE,
+                    f"column `{name}` of source `{source.name}` is {found}, declared {wanted}",
+                    ("columns", index, "type"),
+                    source.name,
                 )
             )
     return findings
@@ -166,7 +185,9 @@ def _check_columns(step: TrainStep, types: Mapping[str, T.DataType], known: list
                 must = "a number, a date or a timestamp" if columns is numeric else "a plain value"
                 findings.append(
                     Finding(
-                        Code.COLUMN_TYPE, f"{role} `{name}` is {found.simpleString()} and must be {must}", path,
+                        Code.COLUMN_TYPE,
+                        f"{role} `{name}` is {found.simpleString()} and must be {must}",
+                        path,
                         help=_type_help(name, role, found),
                     )
                 )

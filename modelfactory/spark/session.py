@@ -40,7 +40,11 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
     embedded = target.master.startswith("local")
     if embedded:
         find_java(os.environ)
-    settings = {**_ALWAYS, **(_embedded() if embedded else {}), **{k: _text(v) for k, v in target.conf.items()}}
+    settings = {
+        **_ALWAYS,
+        **(_embedded() if embedded else {}),
+        **{k: _text(v) for k, v in target.conf.items()},
+    }
     with ExitStack() as stack:
         # The workers' Python is `python3` of PATH unless this says otherwise.
         stack.enter_context(_environment({"PYSPARK_PYTHON": sys.executable} if embedded else {}))

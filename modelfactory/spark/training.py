@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql import functions as F
 
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.schedule import Schedule
@@ -80,9 +80,7 @@ def train_groups(
     return _read_outcomes(staging)
 
 
-def fitted_groups(
-    spark: SparkSession, fit: FitStep, table: Input, found: CensusTable, schedule: Schedule
-) -> DataFrame:
+def fitted_groups(spark: SparkSession, fit: FitStep, table: Input, found: CensusTable, schedule: Schedule) -> DataFrame:
     """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again."""
     chosen = pa.table(
         {

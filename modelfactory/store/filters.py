@@ -53,7 +53,9 @@ def column(table: pa.Table, name: str) -> pa.ChunkedArray:
     if (base or "metrics") in ("metrics", "baseline") and (dot or metric in metric_names(table)):
         return pa.chunked_array([pc.map_lookup(table[base or "metrics"].combine_chunks(), metric, "first")])
     raise input_error(
-        Code.BAD_OPTION, f"no column `{name}`", help=did_you_mean(name, [*table.column_names, *metric_names(table)])
+        Code.BAD_OPTION,
+        f"no column `{name}`",
+        help=did_you_mean(name, [*table.column_names, *metric_names(table)]),
     )
 
 

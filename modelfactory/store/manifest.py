@@ -152,4 +152,4 @@ def read_manifest(text: str, *, place: str) -> Manifest:
 
 def manifest_text(manifest: Manifest) -> str:
     """Write a manifest: the same bytes for the same content."""
-    return json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True) + "\n"
+    return json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=1) + "\n"

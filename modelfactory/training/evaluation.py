@@ -33,7 +33,9 @@ def splits(evaluation: Evaluation, rows: GroupRows, seed: int) -> Iterator[tuple
         for number in range(folds):
             yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         return
-    measured = _latest(rows, evaluation.share) if evaluation.method == "by_time" else _hashed(rows, evaluation.share, seed)
+    measured = (
+        _latest(rows, evaluation.share) if evaluation.method == "by_time" else _hashed(rows, evaluation.share, seed)
+    )
     if measured.any() and not measured.all():
         yield np.flatnonzero(~measured), np.flatnonzero(measured)
 
@@ -118,7 +120,11 @@ def mean_of(measured: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _metrics(
-    names: tuple[str, ...], label: Labels, predicted: Labels, probabilities: Floats | None, classes: Labels | None
+    names: tuple[str, ...],
+    label: Labels,
+    predicted: Labels,
+    probabilities: Floats | None,
+    classes: Labels | None,
 ) -> dict[str, float]:
     found = {}
     with warnings.catch_warnings():
@@ -153,9 +159,7 @@ def _metric(
         return None
 
 
-def _probabilistic(
-    function: str, label: Labels, probabilities: Floats | None, classes: Labels | None
-) -> float | None:
+def _probabilistic(function: str, label: Labels, probabilities: Floats | None, classes: Labels | None) -> float | None:
     if probabilities is None or classes is None or not np.isin(label, classes).all():
         return None
     if function == "log_loss":

@@ -14,7 +14,7 @@ import numbers
 import sys
 from typing import Any
 
-_TYPES = {
+_TYPES: dict[Any, tuple[str, str]] = {
     bool: ("bool", "true or false"),
     int: ("int", "int"),
     float: ("number", "float"),
@@ -101,7 +101,7 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
         pairs = _WORDS.get(item, [("object", "")])
         return [{"kind": kind, "text": text} for kind, text in pairs]
     if isinstance(item, type):
-        kind, text = _TYPES.get(item, ("estimator" if hasattr(item, "fit") else "object", ""))
+        kind, text = _TYPES.get(item, ("object", ""))
         return [{"kind": kind, "text": text}]
     match type(item).__name__:
         case "Interval":
@@ -130,7 +130,14 @@ def _interval(item: Any) -> dict[str, Any]:
     if high is not None:
         ends.append(f"{'<=' if item.closed in ('right', 'both') else '<'} {high}")
     text = " ".join(["int" if number == "int" else "float", " and ".join(ends)]).strip()
-    return {"kind": "interval", "text": text, "number": number, "low": low, "high": high, "closed": item.closed}
+    return {
+        "kind": "interval",
+        "text": text,
+        "number": number,
+        "low": low,
+        "high": high,
+        "closed": item.closed,
+    }
 
 
 def main() -> None:

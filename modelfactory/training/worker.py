@@ -44,7 +44,8 @@ OUTCOME_SCHEMA = pa.schema(
 OUTCOME_DDL = (
     "_mf_group bigint, _mf_fitted boolean, status string, n_seen bigint, n_train bigint, n_test bigint, "
     "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
-    "model binary, format string, sha256 string, model_bytes bigint, error_type string, error string, warnings array<string>"
+    "model binary, format string, sha256 string, model_bytes bigint, error_type string, error string, "
+    "warnings array<string>"
 )
 """The same schema in Spark's words."""
 

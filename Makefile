@@ -1,0 +1,38 @@
+# Two commands matter: `make demo` and `make test`. Both make what they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format docs clean
+
+demo: .venv/installed  ## Train six families on real flights and look at them
+	$(BIN)/mf build --project-dir projects/flights
+	$(BIN)/mf ls --project-dir projects/flights
+
+test: lint  ## Everything that must pass
+	$(BIN)/pytest
+
+lint: .venv/tools
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: .venv/tools  ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docs: .venv/installed  ## Write docs/reference.md anew from the specs and commands
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv build dist projects/*/store projects/*/target
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("modelfactory needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/tools: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	touch $@

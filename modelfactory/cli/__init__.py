@@ -1,0 +1,1 @@
+"""The terminal: Typer commands, the console, exit codes."""

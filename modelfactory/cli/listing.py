@@ -1,0 +1,83 @@
+"""Write what `mf ls` and `mf show` found, in the form that was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from modelfactory.cli.console import Console
+from modelfactory.cli.options import Output
+from modelfactory.cli.tables import csv_text, family_table, group_rows, key_values, show_tables
+from modelfactory.commands.inspect import FamilyDetails, FamilyListing
+from modelfactory.diagnostics import Code, did_you_mean, input_error
+from modelfactory.plan.outcomes import GROUP_COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_families(
+    console: Console, listings: Sequence[FamilyListing], output: Output, keys: str | None, *, now: datetime
+) -> None:
+    """Write the families."""
+    match output:
+        case Output.TABLE:
+            console.out.print(family_table(listings, now=now))
+        case Output.NAME:
+            console.lines(item.name for item in listings)
+        case Output.PATH:
+            console.lines(dict.fromkeys(item.path for item in listings))
+        case Output.SELECTOR:
+            console.lines(f"path:{item.path},{item.name}" for item in listings)
+        case Output.JSON | Output.CSV:
+            _write_rows(console, [asdict(item) for item in listings], output, keys)
+
+
+def write_groups(console: Console, table: pa.Table, output: Output, keys: str | None) -> None:
+    """Write rows of a group table."""
+    rows = table.to_pylist(maps_as_pydicts="strict")
+    if output == Output.TABLE:
+        console.out.print(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
+    elif output in (Output.JSON, Output.CSV):
+        _write_rows(console, rows, output, keys)
+    else:
+        raise input_error(Code.BAD_OPTION, f"`--output {output}` lists families, not groups", help="table, json or csv")
+
+
+def write_group(console: Console, row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Write one group's outcome."""
+    if as_json:
+        console.json_lines([row])
+    else:
+        console.out.print(key_values((name, value) for name, value in row.items() if value not in (None, {}, [])))
+
+
+def write_details(console: Console, details: FamilyDetails, *, as_json: bool, now: datetime) -> None:
+    """Write what `mf show` knows of a family."""
+    if as_json:
+        document = {
+            **asdict(details.listing),
+            "definition": {v.key: {"value": v.value, "from": list(v.origins)} for v in details.values},
+            "versions": [version.model_dump(mode="json") for version in details.versions],
+        }
+        console.data(json.dumps(document, default=str, ensure_ascii=False))
+    else:
+        for table in show_tables(details, now=now):
+            console.out.print(table)
+
+
+def _write_rows(console: Console, rows: list[dict[str, Any]], output: Output, keys: str | None) -> None:
+    if keys is not None and rows:
+        wanted = [key for key in re.split(r"[,\s]+", keys) if key]
+        unknown = [key for key in wanted if key not in rows[0]]
+        if unknown:
+            raise input_error(Code.BAD_OPTION, f"no key `{unknown[0]}`", help=did_you_mean(unknown[0], list(rows[0])))
+        rows = [{key: row[key] for key in wanted} for row in rows]
+    if output == Output.CSV:
+        console.data(csv_text(rows))
+    else:
+        console.json_lines(rows)

@@ -1,0 +1,73 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PROJECT = "Project"
+
+
+class LogFormat(StrEnum):
+    """How progress and diagnostics are written to stderr."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Output(StrEnum):
+    """What `mf ls` writes."""
+
+    TABLE = "table"
+    JSON = "json"
+    NAME = "name"
+    PATH = "path"
+    SELECTOR = "selector"
+    CSV = "csv"
+
+
+class ShowOutput(StrEnum):
+    """What `mf show` writes."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+ProjectDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--project-dir",
+        help="Project folder; by default here or the nearest parent.",
+        rich_help_panel=PROJECT,
+    ),
+]
+ProfilesDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles-dir",
+        help="Folder of profiles.yml; by default the project, then ~/.mf.",
+        rich_help_panel=PROJECT,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", "-t", help="Target to use, an entry of profiles.yml.", rich_help_panel=PROJECT),
+]
+Vars = Annotated[
+    str,
+    typer.Option("--vars", help="Variables as a YAML mapping: '{min_rows: 30}'.", rich_help_panel=PROJECT),
+]
+Log = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="How to write progress and diagnostics.", rich_help_panel=PROJECT),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only to stderr.", rich_help_panel=PROJECT)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PROJECT)]
+Select = Annotated[
+    list[str] | None,
+    typer.Option("--select", "-s", help="Families: NAME, tag:TAG, path:PATH; a space is or, a comma is and."),
+]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Families to leave out, as for --select.")]

@@ -1,0 +1,89 @@
+"""`mf debug`: does the machine have what a build needs?"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+from modelfactory import __version__
+from modelfactory.commands.build import start_run
+from modelfactory.commands.workspace import ProjectOptions, open_project, store_of
+from modelfactory.diagnostics import MfError
+from modelfactory.project.loading import Project
+
+LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "pydantic", "jinja2", "typer")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what.
+        found: what was found, or why it is not right.
+        passed: whether it is right.
+        help: what to do otherwise.
+    """
+
+    name: str
+    found: str
+    passed: bool = True
+    help: str | None = None
+
+
+def debug(options: ProjectOptions, *, connection: bool) -> tuple[Check, ...]:
+    """Look at versions, Java, the project and its store, and with `connection` at Spark and its workers."""
+    checks = [
+        Check("modelfactory", __version__),
+        Check("python", f"{platform.python_version()} at {sys.executable}"),
+        *(Check(name, metadata.version(name)) for name in LIBRARIES),
+        _checked("java", lambda: _java(options)),
+    ]
+    try:
+        project = open_project(options)
+    except MfError as error:
+        return (*checks, _failed("project", error))
+    checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))
+    checks.append(Check("target", f"{project.target_name}: {project.target.master}"))
+    checks.append(_checked("store", lambda: _store(project)))
+    if connection:
+        checks.append(_checked("connection", lambda: _connection(project)))
+    return tuple(checks)
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, look())
+    except MfError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: MfError) -> Check:
+    first = error.diagnostics[0]
+    more = f" (and {len(error.diagnostics) - 1} more: `mf parse` tells)" if len(error.diagnostics) > 1 else ""
+    return Check(name, first.message + more, passed=False, help=first.help)
+
+
+def _java(options: ProjectOptions) -> str:
+    from modelfactory.spark.java import find_java
+
+    java = find_java(options.environ)
+    return f"{java.major} at {java.executable}"
+
+
+def _store(project: Project) -> str:
+    store_of(project).check_writable()
+    return f"{project.target.store} can be written"
+
+
+def _connection(project: Project) -> str:
+    from modelfactory.spark.probe import probe_workers
+    from modelfactory.spark.session import open_session
+
+    run = start_run(project.root)
+    with open_session(project.target, name="mf debug", log=run.log) as spark:
+        workers = probe_workers(spark)
+    return f"Spark {workers.spark}, {workers.slots} slots, workers run Python {workers.python} at {workers.executable}"

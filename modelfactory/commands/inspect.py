@@ -1,0 +1,258 @@
+"""`mf ls` and `mf show`: what is declared and what is trained, from the files and manifests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelfactory.commands.workspace import Workspace
+from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error
+from modelfactory.plan.metrics import METRICS
+from modelfactory.plan.outcomes import Status
+from modelfactory.plan.steps import TrainStep
+from modelfactory.project.loading import Family
+from modelfactory.project.specs import FamilySpec
+from modelfactory.store.manifest import VersionRecord
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+State = Literal["current", "modified", "never built"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyListing:
+    """One line of `mf ls`; the attributes are the keys of its JSON.
+
+    Attributes:
+        groups: count of groups by status in the current version.
+        metrics: median over groups of each metric in the current version.
+        baseline: the same of the baseline.
+    """
+
+    name: str
+    path: str
+    source: str
+    group_by: list[str]
+    label: str | None
+    estimator: str
+    tags: list[str]
+    owner: str | None
+    state: State
+    current_version: int | None
+    trained_at: str | None
+    groups: Mapping[str, int]
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float]
+
+
+def list_families(workspace: Workspace) -> tuple[FamilyListing, ...]:
+    """List the selected families with what their manifests tell.
+
+    Raises:
+        InputError: a manifest cannot be read.
+    """
+    return tuple(
+        _listing(workspace.family(step.family), step, _current(workspace, step.family)) for step in workspace.plan.steps
+    )
+
+
+def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> FamilyListing:
+    return FamilyListing(
+        name=family.name,
+        path=family.path,
+        source=", ".join(source.name for source in step.sources),
+        group_by=list(step.keys),
+        label=step.label,
+        estimator=final_estimator(step),
+        tags=list(family.spec.tags),
+        owner=family.spec.owner,
+        state=_state(step, version),
+        current_version=version.number if version else None,
+        trained_at=version.published_at if version else None,
+        groups=version.statuses if version else {},
+        metrics={name: q.median for name, q in version.metrics.items()} if version else {},
+        baseline={name: q.median for name, q in version.baseline.items()} if version else {},
+    )
+
+
+def final_estimator(step: TrainStep) -> str:
+    """Return the class name of the estimator, without the steps in front of it."""
+    call = step.fit.estimator
+    if call.name == "Pipeline":
+        return str(dict(call.params)["steps"][-1][1].name)
+    return call.name
+
+
+def _state(step: TrainStep, version: VersionRecord | None) -> State:
+    if version is None:
+        return "never built"
+    return "current" if version.fingerprints.definition == step.definition_fingerprint else "modified"
+
+
+def _current(workspace: Workspace, family: str) -> VersionRecord | None:
+    manifest = workspace.store.manifest(family)
+    return manifest.version() if manifest else None
+
+
+def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str | None, limit: int | None) -> pa.Table:
+    """Return rows of the current group table of a family.
+
+    Args:
+        workspace: the project.
+        name: name of the family.
+        where: expression as in `store.filters`.
+        sort: column or metric, a leading `-` for falling order.
+        limit: most rows to return.
+
+    Raises:
+        InputError: no such family or column, the family was never built, or the expression cannot be read.
+    """
+    from modelfactory.store.filters import column, filter_table
+    from modelfactory.store.groups import read_groups
+
+    _, version = built_family(workspace, name)
+    table = read_groups(workspace.store.files(name, version, "groups"))
+    if where is not None:
+        table = filter_table(table, where)
+    if sort is not None:
+        by = column(table, sort.removeprefix("-"))
+        order = "descending" if sort.startswith("-") else "ascending"
+        table = table.append_column("_sort", by).sort_by([("_sort", order)]).drop_columns("_sort")
+    return table if limit is None else table.slice(0, limit)
+
+
+def known_family(workspace: Workspace, name: str) -> Family:
+    """Return a family by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for family in workspace.families:
+        if family.name == name:
+            return family
+    names = [family.name for family in workspace.families]
+    raise input_error(Code.BAD_OPTION, f"no family `{name}` in the project", help=did_you_mean(name, names))
+
+
+def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord]:
+    """Return a family and its current version.
+
+    Raises:
+        InputError: there is no such family, or it was never built.
+    """
+    family = known_family(workspace, name)
+    version = _current(workspace, name)
+    if version is None:
+        raise input_error(
+            Code.NOT_BUILT, f"family `{name}` was never built", help=f"`mf build --select {name}` trains it"
+        )
+    return family, version
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedValue:
+    """One value of a definition and the places it comes from."""
+
+    key: str
+    value: Any
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDetails:
+    """All that `mf show` tells of a family."""
+
+    listing: FamilyListing
+    values: tuple[ResolvedValue, ...]
+    versions: tuple[VersionRecord, ...]
+    current: int | None
+
+
+def show_family(workspace: Workspace, name: str) -> FamilyDetails:
+    """Return a family's resolved definition with provenance, and its versions.
+
+    Raises:
+        InputError: there is no such family.
+    """
+    family = known_family(workspace, name)
+    step = next(step for step in workspace.plan.steps if step.family == name)
+    manifest = workspace.store.manifest(name)
+    versions = tuple(manifest.versions) if manifest else ()
+    return FamilyDetails(
+        listing=_listing(family, step, manifest.version() if manifest else None),
+        values=tuple(_resolved(family)),
+        versions=versions,
+        current=manifest.current if manifest else None,
+    )
+
+
+def _resolved(family: Family) -> list[ResolvedValue]:
+    values = family.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    found = []
+    for key in FamilySpec.model_fields:
+        origins = family.origins.get(key, ())
+        value = family.definition[key] if origins and key not in ("tags", "meta") else values.get(key)
+        resolved = values.get(key)
+        if origins:
+            places = [origin.text() for origin in origins]
+            if isinstance(value, str) and "${" in value and "${env:" not in value:
+                places.append(value)
+                value = resolved
+            found.append(ResolvedValue(key, value, tuple(places)))
+        elif resolved not in (None, (), [], {}):
+            found.append(ResolvedValue(key, resolved, ("default",)))
+    return found
+
+
+def show_group(workspace: Workspace, name: str, key: Sequence[str]) -> dict[str, Any]:
+    """Return one group's row of the current group table.
+
+    Args:
+        workspace: the project.
+        name: name of the family.
+        key: the group's key as `column=value`, one for each group column.
+
+    Raises:
+        InputError: the key is not complete or no such group exists.
+    """
+    from modelfactory.store.groups import find_group, read_groups
+
+    _, version = built_family(workspace, name)
+    wanted = {}
+    for part in key:
+        column, equals, value = part.partition("=")
+        if not equals or column not in version.group_by:
+            raise input_error(
+                Code.BAD_OPTION,
+                f"`{part}` does not name a group column",
+                help="write " + " ".join(f"--group {column}=…" for column in version.group_by),
+            )
+        wanted[column] = value
+    missing = [column for column in version.group_by if column not in wanted]
+    if missing:
+        raise InputError(
+            *input_error(
+                Code.BAD_OPTION, f"the group's `{missing[0]}` is missing", help=f"--group {missing[0]}=…"
+            ).diagnostics
+        )
+    row = find_group(read_groups(workspace.store.files(name, version, "groups")), wanted)
+    if row is None:
+        shown = ", ".join(f"{column} = {value}" for column, value in wanted.items())
+        raise input_error(
+            Code.BAD_OPTION,
+            f"family `{name}` has no group with {shown}",
+            help=f"`mf ls --groups {name}` lists them",
+        )
+    return row
+
+
+STATUS_ORDER = tuple(str(status) for status in Status)
+
+
+def better_than_baseline(metric: str, value: float, baseline: float) -> bool | None:
+    """Tell whether a metric beats the baseline; None where neither is better."""
+    if value == baseline or metric not in METRICS:
+        return None
+    return (value > baseline) == METRICS[metric].higher_is_better

@@ -1,0 +1,47 @@
+"""Read group tables; pyarrow alone, no Spark and no pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from modelfactory.diagnostics import Code, input_error
+
+
+def read_groups(files: Sequence[Path]) -> pa.Table:
+    """Read a group table.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    try:
+        return pa.concat_tables([pq.read_table(file) for file in files]).combine_chunks()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise input_error(Code.STORE, f"cannot read the group table: {error}") from error
+
+
+def find_group(table: pa.Table, key: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the row of a group, or None; the word `null` stands for a null key.
+
+    Args:
+        table: a group table.
+        key: the values of its group columns as text.
+    """
+    for column, text in key.items():
+        kind = table[column].type
+        if text == "null":
+            mask = pc.is_null(table[column])
+        else:
+            try:
+                value = pa.scalar(text).cast(kind)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return None
+            mask = pc.equal(table[column], value)
+        table = table.filter(mask)
+    rows = table.to_pylist(maps_as_pydicts="strict")
+    return rows[0] if rows else None
