@@ -1,0 +1,34 @@
+"""Fixtures of all tests. Tests that use `spark` share one session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `support`
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A Spark session on two cores, opened as `mf build` opens it."""
+    from modelfactory.project.specs import TargetSpec
+    from modelfactory.spark.session import open_session
+
+    log = tmp_path_factory.mktemp("spark") / "spark.log"
+    with open_session(TargetSpec(master="local[2]"), name="mf tests", log=log) as session:
+        yield session
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses Spark, and run it last: mistakes elsewhere show in seconds."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.spark)
+    items.sort(key=lambda item: item.get_closest_marker("spark") is not None)

@@ -1,0 +1,74 @@
+"""What several tests need: small projects, a reporter that remembers, a catalog of the real classes."""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelfactory.commands.catalog import learn_classes
+from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
+from modelfactory.project.classes import ClassFacts
+from modelfactory.project.files import find_project_file
+from modelfactory.project.loading import Project, load_project
+
+ROOT = Path(__file__).parent.parent
+PROJECTS = ROOT / "projects"
+
+
+def write_project(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files, by relative name; a project file is added where there is none."""
+    if not any(name.startswith("mf_project.") for name in files):
+        files = {"mf_project.yml": "name: demo\n", **files}
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text), encoding="utf-8")
+    return folder
+
+
+def load(folder: Path, *, environ: Mapping[str, str] | None = None, **variables: Any) -> Project:
+    """Load the project in a folder."""
+    project_file = find_project_file(folder, search_parents=False)
+    return load_project(project_file, variables=variables, environ=environ or {})
+
+
+def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None = None, **variables: Any) -> Workspace:
+    """Open the project in a folder with its plan."""
+    options = ProjectOptions(project_dir=folder, variables=variables, environ={**_cache(), **(environ or {})})
+    return open_workspace(options, select=select)
+
+
+def facts_of(project: Project) -> dict[str, ClassFacts]:
+    """Return the facts of a project's classes."""
+    return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+
+
+@functools.cache
+def _cache() -> dict[str, str]:
+    """One cache of class facts for the whole run, apart from the user's own."""
+    import atexit
+    import shutil
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="mf-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {"XDG_CACHE_HOME": folder}
+
+
+class RecordingReporter:
+    """Remembers what a command reported."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.events.append((name, *arguments))
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the arguments of all events of one name."""
+        return [event[1:] for event in self.events if event[0] == name]
