@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -56,7 +57,9 @@ class Run:
     libraries: Mapping[str, str]
 
 
-def build(workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False) -> BuildResult:
+def build(
+    workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False, session: SparkSession | None = None
+) -> BuildResult:
     """Train the workspace's families and publish their new versions.
 
     The inputs of all families are opened and checked before the first is trained.
@@ -65,6 +68,7 @@ def build(workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False) 
         workspace: what to build.
         reporter: hears what happens.
         fail_fast: skip the rest after the first family that fails.
+        session: Spark session to use and to leave open; without it, one is opened on the target and closed.
 
     Raises:
         InputError: the store or Spark cannot be used, or an input is not as declared; nothing was written.
@@ -75,9 +79,13 @@ def build(workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False) 
     store = workspace.store
     run = start_run(workspace.project.root)
     results: list[FamilyResult] = []
-    reporter.note(f"Run {run.run_id}: starting Spark on {workspace.project.target.master}")
-    with open_session(workspace.project.target, name=f"mf {workspace.project.spec.name}", log=run.log) as spark:
-        inputs = open_inputs(spark, workspace)
+    target = workspace.project.target
+    with ExitStack() as stack:
+        if session is None:
+            reporter.note(f"Run {run.run_id}: starting Spark on {target.master}")
+            name = f"mf {workspace.project.spec.name}"
+            session = stack.enter_context(open_session(target, name=name, log=run.log))
+        inputs = open_inputs(session, workspace)
         store.check_writable()
         total = len(workspace.plan.steps)
         for index, step in enumerate(workspace.plan.steps, start=1):
@@ -85,7 +93,7 @@ def build(workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False) 
                 result = FamilyResult(family=step.family, status="skipped")
             else:
                 reporter.family_started(index, total, step.family)
-                result = _build_family(spark, workspace, step, inputs[step.family], run, reporter)
+                result = _build_family(session, workspace, step, inputs[step.family], run, reporter)
             results.append(result)
             reporter.family_finished(index, total, result)
     done = BuildResult(run_id=run.run_id, families=tuple(results), seconds=time.monotonic() - began)

@@ -239,7 +239,7 @@ class FamilySpec(Spec):
     )
     seed: Annotated[int, BeforeValidator(_not_bool), Field(ge=0)] = Field(
         0,
-        description="Seed of the holdout and, together with the group's key, of every `random_state` that is not set.",
+        description="Seed of the holdout and, together with the group's key, of every open `random_state`.",
     )
     tags: Names = Field((), description="Tags for selection; those of folder and project defaults are added.")
     owner: str | None = Field(None, description="Who answers for the family.")

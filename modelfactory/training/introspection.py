@@ -101,7 +101,7 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
         pairs = _WORDS.get(item, [("object", "")])
         return [{"kind": kind, "text": text} for kind, text in pairs]
     if isinstance(item, type):
-        kind, text = _TYPES.get(item, ("object", ""))
+        kind, text = _TYPES.get(item, ("estimator" if item.__module__ == "sklearn.base" else "object", ""))
         return [{"kind": kind, "text": text}]
     match type(item).__name__:
         case "Interval":
