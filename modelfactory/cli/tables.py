@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,71 +22,64 @@ _STATES = {"current": "green", "modified": "yellow", "never built": "dim"}
 
 
 def family_table(listings: Iterable[FamilyListing], *, now: datetime) -> Table:
-    """Return the table of `mf ls`."""
-    table = _table("family", "estimator", "by", "version", "trained", "groups", "median (baseline)", "state")
+    """Return the table of `mf ls`: a few lines per family, so that it fits a terminal of 110 columns."""
+    table = _table("family", "models", "groups", "median (baseline)", "version")
+    table.columns[0].no_wrap = True
     for item in listings:
         table.add_row(
             item.name,
-            item.estimator,
-            ", ".join(item.group_by),
-            f"v{item.current_version}" if item.current_version else "",
-            age(item.trained_at, now) if item.trained_at else "",
-            _groups(item),
-            _metrics(item),
-            Text(item.state, style=_STATES[item.state]),
+            f"{item.estimator}\nby {', '.join(item.group_by)}",
+            _groups(item.groups),
+            _metrics(item.metrics, item.baseline),
+            _version(item, now),
         )
     return table
 
 
-def _groups(item: FamilyListing) -> Text:
+def _version(item: FamilyListing, now: datetime) -> Text:
     text = Text()
-    for status in (s for s in STATUS_ORDER if item.groups.get(s)):
-        style = "green" if status in SERVED else "red" if status in FAULTS else "yellow"
-        text.append("\n" if text else "")
-        text.append(f"{item.groups[status]:,} {status}", style=style)
-    return text
+    if item.current_version is not None and item.trained_at is not None:
+        text.append(f"v{item.current_version}, {age(item.trained_at, now)}\n")
+    return text.append(item.state, style=_STATES[item.state])
 
 
-def _metrics(item: FamilyListing) -> Text:
-    text = Text()
-    for name, value in item.metrics.items():
-        text.append("\n" if text else "")
-        baseline = item.baseline.get(name)
-        better = None if baseline is None else better_than_baseline(name, value, baseline)
-        text.append(f"{name} {number(value)}", style={True: "green", False: "red", None: ""}[better])
-        if baseline is not None:
-            text.append(f" ({number(baseline)})", style="dim")
-    return text
+def _groups(statuses: Mapping[str, int]) -> Text:
+    lines = [
+        Text(f"{statuses[status]:,} {status}", style=_style_of(status))
+        for status in STATUS_ORDER
+        if statuses.get(status)
+    ]
+    return Text("\n").join(lines)
+
+
+def _metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> Text:
+    lines = []
+    for name, value in metrics.items():
+        better = better_than_baseline(name, value, baseline[name]) if name in baseline else None
+        line = Text(f"{name} {number(value)}", style={True: "green", False: "red", None: ""}[better])
+        lines.append(line.append(f" ({number(baseline[name])})", style="dim") if name in baseline else line)
+    return Text("\n").join(lines)
+
+
+def _style_of(status: str) -> str:
+    return "green" if status in SERVED else "red" if status in FAULTS else "yellow"
 
 
 def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> Table:
-    """Return the table of `mf ls --groups`."""
+    """Return the table of `mf ls --groups`; `rows` are all, fitted on and measured on."""
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    table = _table(
-        *keys,
-        "status",
-        "n_rows",
-        "n_train",
-        "n_test",
-        *metrics,
-        "fit_seconds",
-        "version",
-        "why",
-    )
+    table = _table(*keys, "status", "rows (train+test)", *metrics, "why")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for row in rows:
-        status = row["status"]
-        style = "green" if status in SERVED else "red" if status in FAULTS else "yellow"
-        why = (
-            f"{row['error_type']}: {row['error']}" if row["error_type"] else row["error"] or "; ".join(row["warnings"])
-        )
+        fault = ": ".join(part for part in (row["error_type"], row["error"]) if part)
+        fitted = f" ({row['n_train']:,}+{row['n_test']:,})" if row["n_train"] else ""
         table.add_row(
             *("null" if row[key] is None else str(row[key]) for key in keys),
-            Text(status, style=style),
-            *(f"{row[name]:,}" for name in ("n_rows", "n_train", "n_test")),
+            Text(row["status"], style=_style_of(row["status"])),
+            f"{row['n_rows']:,}{fitted}",
             *(_with_baseline(row, name) for name in metrics),
-            "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.4f}",
-            f"v{row['model_version']}" if row["model_version"] else "",
-            why if len(why) <= 60 else why[:59] + "…",
+            fault or "; ".join(row["warnings"]),
         )
     return table
 
@@ -102,37 +95,23 @@ def show_tables(details: FamilyDetails, *, now: datetime) -> list[Table]:
     """Return the tables of `mf show`: the definition with provenance, and the versions."""
     definition = _table("key", "value", "from", title=f"family {details.listing.name}")
     for value in details.values:
-        definition.add_row(value.key, _plain(value.value), ", ".join(value.origins))
-    versions = _table(
-        "version",
-        "published",
-        "groups",
-        "median (baseline)",
-        "fit cpu",
-        "wall",
-        "efficiency",
-        "run",
-        title="versions",
-    )
+        definition.add_row(value.key, _plain(value.value), "\n".join(value.origins))
+    versions = _table("version", "groups", "median (baseline)", "cost", "run")
     for version in reversed(details.versions):
-        marked = f"v{version.number}" + (" current" if version.number == details.current else "")
-        medians = {name: q.median for name, q in version.metrics.items()}
-        said = ", ".join(
-            f"{name} {number(value)}"
-            + (f" ({number(version.baseline[name].median)})" if name in version.baseline else "")
-            for name, value in medians.items()
-        )
+        current = " current" if version.number == details.current else ""
+        efficiency = "" if version.efficiency is None else f"\nefficiency {version.efficiency:.0%}"
         versions.add_row(
-            marked,
-            age(version.published_at, now),
-            ", ".join(f"{n:,} {status}" for status, n in version.statuses.items()),
-            said,
-            f"{version.cpu_seconds:.1f} s",
-            f"{version.wall_seconds:.1f} s",
-            "" if version.efficiency is None else f"{version.efficiency:.0%}",
+            f"v{version.number}{current}\n{age(version.published_at, now)}",
+            _groups(version.statuses),
+            _metrics(_medians(version.metrics), _medians(version.baseline)),
+            f"fit cpu {version.cpu_seconds:.1f} s\nwall {version.wall_seconds:.1f} s{efficiency}",
             version.run_id,
         )
     return [definition, versions] if details.versions else [definition]
+
+
+def _medians(quantiles: Mapping[str, Any]) -> dict[str, float]:
+    return {name: q.median for name, q in quantiles.items()}
 
 
 def key_values(rows: Iterable[tuple[str, Any]]) -> Table:
@@ -208,7 +187,9 @@ def _plain(value: Any) -> str:
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=title, title_justify="left", title_style="bold"
+    )
     for name in columns:
         table.add_column(name, overflow="fold")
     return table

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelfactory.commands.report import Fault
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
-from modelfactory.plan.outcomes import GROUP_COLUMNS, SERVED, Status
+from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -140,3 +141,45 @@ def quantiles(step: TrainStep, groups: pa.Table, name: str) -> dict[str, Quantil
             if all(math.isfinite(v) for v in (low, high)):
                 result[metric] = Quantiles(count=len(values), min=low, q25=q25, median=median, q75=q75, max=high)
     return result
+
+
+def statuses(groups: pa.Table) -> dict[str, int]:
+    """Return the count of groups by status, in the order of the closed list."""
+    counted = {row["values"]: row["counts"] for row in groups["status"].value_counts().to_pylist()}
+    return {str(status): counted[status] for status in Status if status in counted}
+
+
+def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
+    """Say why a version may not be published, if more groups failed than the family allows."""
+    counted = statuses(groups)
+    failed = sum(counted.get(status, 0) for status in FAULTS)
+    tried = failed + counted.get(Status.TRAINED, 0)
+    allowed = step.failures_allowed(tried)
+    if failed <= allowed:
+        return None
+    return Diagnostic(
+        code=Code.TOO_MANY_FAILED,
+        message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
+        "the version is not published",
+        help="`max_failed` sets how many may fail; the outcomes are kept beside run_results.json",
+    )
+
+
+def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, ...]:
+    """Return the most frequent kinds of fault, most frequent first."""
+    columns = ["status", "error_type", "error"]
+    lost = groups.filter(pc.is_in(groups["status"], value_set=pa.array([str(status) for status in FAULTS])))
+    kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in lost.select([*step.keys, *columns]).to_pylist():
+        kinds.setdefault(tuple(row[name] for name in columns), []).append(row)
+    frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))[:most]
+    return tuple(
+        Fault(
+            status=status,
+            error_type=error_type,
+            error=error,
+            count=len(rows),
+            example={key: rows[0][key] for key in step.keys},
+        )
+        for (status, error_type, error), rows in frequent
+    )

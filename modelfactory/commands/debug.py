@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from modelfactory import __version__
-from modelfactory.commands.build import start_run
+from modelfactory.commands.run import start_run
 from modelfactory.commands.workspace import ProjectOptions, open_project, store_of
 from modelfactory.diagnostics import MfError
 from modelfactory.project.loading import Project

@@ -230,8 +230,8 @@ class FamilySpec(Spec):
     )
     timeout: Seconds | None = Field(
         None,
-        description="Longest time for one group, such as `10m`: `timed_out`. A fit inside compiled code is stopped when "
-        "it returns to Python.",
+        description="Longest time for one group, such as `10m`: `timed_out`. A fit inside compiled code is stopped "
+        "when it returns to Python.",
     )
     max_failed: Annotated[FailureBudgetSpec, BeforeValidator(_budget)] = Field(
         FailureBudgetSpec(share=0.01),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,18 +28,17 @@ class Store:
     root: Path
 
     def check_writable(self) -> None:
-        """Make the folder if it is missing and write a probe.
+        """Write a probe to the store, or to where it will be made; leaves nothing behind.
 
         Raises:
             InputError: the path is not a folder, or nothing can be written there.
         """
+        place = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
+        if not place.is_dir():
+            raise input_error(Code.STORE, f"the store `{self.root}` is not a folder")
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except (FileExistsError, NotADirectoryError) as error:
-            raise input_error(Code.STORE, f"the store `{self.root}` is not a folder") from error
+            with tempfile.TemporaryFile(dir=place) as probe:
+                probe.write(b"probe")
         except OSError as error:
             raise input_error(Code.STORE, f"cannot write to the store `{self.root}`: {error.strerror}") from error
 

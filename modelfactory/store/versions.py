@@ -23,6 +23,12 @@ STAGING = "_staging"
 GROUPS, MODELS = "groups", "models"
 
 
+def next_number(store: Store, family: str) -> int:
+    """Return the number of the next version; a number is never given twice."""
+    manifest = store.manifest(family)
+    return 1 + max((version.number for version in manifest.versions), default=0) if manifest else 1
+
+
 def stage_version(store: Store, family: str, number: int, run_id: str) -> Staging:
     """Open a staging folder for a new version, after removing what dead builds left; needs the family's lock."""
     folder = store.root / family

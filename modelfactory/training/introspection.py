@@ -44,7 +44,8 @@ def facts_of(path: str) -> dict[str, Any]:
         cls = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # any package may raise anything when it is imported
         return {"path": path, "error": f"{type(error).__name__}: {error}"}
-    if not inspect.isclass(cls) or not callable(getattr(cls, "fit", None)):
+    fit = getattr(cls, "fit", None)
+    if not inspect.isclass(cls) or not callable(fit):
         return {"path": path, "error": "not a class with a `fit` method"}
     signature = inspect.signature(cls.__init__)
     constraints = getattr(cls, "_parameter_constraints", None) or {}
@@ -60,7 +61,7 @@ def facts_of(path: str) -> dict[str, Any]:
         "path": path,
         "kind": _kind(cls),
         "parameters": parameters,
-        "takes_weight": "sample_weight" in inspect.signature(cls.fit).parameters,
+        "takes_weight": "sample_weight" in inspect.signature(fit).parameters,
         "open_ended": any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()),
     }
 

@@ -1,0 +1,61 @@
+"""One invocation that starts Spark: its name, where it leaves things, and what it ran with."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation.
+
+    Attributes:
+        run_id: its name, unique and sortable by time.
+        artefacts: folder of what it leaves behind besides models.
+        log: file that takes what Spark prints.
+        git_commit: commit of the project, if it is in a repository.
+        libraries: versions of what decides the models' bytes.
+    """
+
+    run_id: str
+    artefacts: Path
+    log: Path
+    git_commit: str | None
+    libraries: Mapping[str, str]
+
+
+def start_run(root: Path) -> Run:
+    """Name a new run of the project in `root`."""
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    target = root / "target"
+    return Run(
+        run_id=run_id,
+        artefacts=target / "runs" / run_id,
+        log=target / "logs" / "spark.log",
+        git_commit=_git_commit(root),
+        libraries={
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("scikit-learn", "numpy", "pandas", "pyarrow", "pyspark")},
+        },
+    )
+
+
+def _git_commit(root: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

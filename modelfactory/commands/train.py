@@ -1,0 +1,215 @@
+"""The stations of one family in a build: census, schedule, training, accounting, publishing."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from modelfactory import __version__
+from modelfactory.commands.accounting import faults, group_table, quantiles, refusal, statuses
+from modelfactory.commands.report import FamilyResult, Reporter
+from modelfactory.commands.run import Run
+from modelfactory.commands.workspace import Workspace
+from modelfactory.diagnostics import BuildFailed, Code, InputError
+from modelfactory.plan.fingerprint import fingerprint, plain
+from modelfactory.plan.schedule import Schedule, schedule_groups
+from modelfactory.plan.steps import TrainStep
+from modelfactory.project.loading import Family
+from modelfactory.spark.census import CensusTable, take_census
+from modelfactory.spark.inputs import Input
+from modelfactory.spark.session import slots_of
+from modelfactory.spark.training import FITTED_FOLDER, train_groups
+from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
+from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
+
+
+def train_family(
+    spark: SparkSession, workspace: Workspace, step: TrainStep, table: Input, run: Run, reporter: Reporter
+) -> FamilyResult:
+    """Train one family and publish a new version of it, or leave the current one as it is.
+
+    Args:
+        spark: the session.
+        workspace: the project.
+        step: the family's step.
+        table: the family's input.
+        run: the run this belongs to.
+        reporter: hears what happens.
+
+    Raises:
+        InputError: the input has no rows, or null keys where they are an error; nothing was written.
+        BuildFailed: the Spark job failed, or the rows do not add up; nothing was published.
+        StoreLocked: another build of the family is under way.
+    """
+    family, store = workspace.family(step.family), workspace.store
+    clock = _Clock()
+    found = _census(step, family, table)
+    slots = slots_of(spark)
+    schedule = schedule_groups(step, found.census, slots=slots)
+    reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
+    with store.locked(step.family):
+        number = next_number(store, step.family)
+        staging = stage_version(store, step.family, number, run.run_id)
+        try:
+            clock.training_began = time.monotonic()
+            outcomes = _train(
+                spark,
+                step,
+                table,
+                found,
+                schedule,
+                staging,
+                run,
+                lambda done: reporter.family_progress(step.family, done),
+            )
+            clock.training_ended = time.monotonic()
+            groups = group_table(step, found, schedule, outcomes, version=number)
+            refused = refusal(step, groups)
+            if refused is None:
+                staging.write_groups(groups)
+                publish_version(
+                    store, staging, _record(number, family, step, found, groups, staging, run, clock, slots)
+                )
+            else:
+                _keep_refused(run, step, groups)
+        finally:
+            staging.discard()
+    return FamilyResult(
+        family=step.family,
+        status="success" if refused is None else "error",
+        version=number if refused is None else None,
+        seconds=clock.seconds,
+        statuses=statuses(groups),
+        faults=faults(step, groups),
+        rows_without_label=_rows_without_label(found),
+        diagnostics=() if refused is None else (refused,),
+        exit_code=0 if refused is None else BuildFailed.exit_code,
+    )
+
+
+class _Clock:
+    """When the stations of a family began and ended."""
+
+    def __init__(self) -> None:
+        self.started_at = _now()
+        self.began = self.training_began = self.training_ended = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def training_seconds(self) -> float:
+        return self.training_ended - self.training_began
+
+
+def _census(step: TrainStep, family: Family, table: Input) -> CensusTable:
+    found = take_census(table, classes=step.fit.task == "classification")
+    if not len(found.census.group):
+        message = f"the input of family `{family.name}` has no rows"
+        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, _input_path(step)))
+    if step.null_keys == "error" and found.census.null_key.any():
+        rows = int(found.census.n_rows[found.census.null_key].sum())
+        raise InputError(
+            family.diagnostic(
+                Code.NULL_KEY,
+                f"{rows:,} rows of family `{family.name}` have a null in a group column",
+                ("null_keys",),
+                help="`null_keys: skip` gives them an outcome `null_key`, `group` makes null a group",
+            )
+        )
+    return found
+
+
+def _input_path(step: TrainStep) -> tuple[str, ...]:
+    """Return the key of the definition that decides which rows there are."""
+    if step.where is not None:
+        return ("where",)
+    return ("sql",) if step.relation.startswith("(") else ("source",)
+
+
+def _train(
+    spark: SparkSession,
+    step: TrainStep,
+    table: Input,
+    found: CensusTable,
+    schedule: Schedule,
+    staging: Staging,
+    run: Run,
+    report: Callable[[int], None],
+) -> pa.Table:
+    written = staging.folder / "spark"
+    job = f"{run.run_id}/{step.family}"
+    outcomes = train_groups(spark, step, table, found, schedule, staging=written, job=job, report=report)
+    staging.adopt_models(written / FITTED_FOLDER)
+    shutil.rmtree(written, ignore_errors=True)
+    return outcomes
+
+
+def _record(
+    number: int,
+    family: Family,
+    step: TrainStep,
+    found: CensusTable,
+    groups: pa.Table,
+    staging: Staging,
+    run: Run,
+    clock: _Clock,
+    slots: int,
+) -> VersionRecord:
+    cpu_seconds = float(sum(groups["cpu_seconds"].drop_null().to_pylist()))
+    return VersionRecord(
+        number=number,
+        run_id=run.run_id,
+        started_at=clock.started_at,
+        published_at=_now(),
+        mf_version=__version__,
+        libraries=dict(run.libraries),
+        git_commit=run.git_commit,
+        definition=plain(dict(family.definition)),
+        fingerprints=Fingerprints(
+            definition=step.definition_fingerprint,
+            metadata=step.metadata_fingerprint,
+            data=fingerprint(sorted(found.digests.tolist())),
+            environment=fingerprint(dict(run.libraries)),
+        ),
+        group_by=list(step.keys),
+        label=step.label,
+        task=step.fit.task,
+        features=[
+            FeatureRecord(name=f.name, kind=f.kind, type="double" if f.kind == "numeric" else "string")
+            for f in step.fit.features
+        ],
+        statuses=statuses(groups),
+        rows=int(found.census.n_rows.sum()),
+        rows_without_label=_rows_without_label(found),
+        metrics=quantiles(step, groups, "metrics"),
+        baseline=quantiles(step, groups, "baseline"),
+        cpu_seconds=cpu_seconds,
+        wall_seconds=clock.seconds,
+        training_seconds=clock.training_seconds,
+        slots=slots,
+        efficiency=cpu_seconds / (slots * clock.training_seconds),
+        files=staging.seal(),
+    )
+
+
+def _keep_refused(run: Run, step: TrainStep, groups: pa.Table) -> None:
+    """Keep the outcomes of a version that is not published, so that its failures can be looked into."""
+    folder = run.artefacts / "refused"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(groups, folder / f"{step.family}.parquet")
+
+
+def _rows_without_label(found: CensusTable) -> int:
+    return int((found.census.n_rows - found.census.n_usable).sum())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
