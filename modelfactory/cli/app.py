@@ -39,7 +39,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -60,6 +59,8 @@ def _console(log_format: LogFormat, quiet: bool, debug: bool) -> Iterator[Consol
         console.error(error)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
+        from modelfactory.commands.interrupt import INTERRUPTED
+
         console.close()
         console.note("interrupted")
         raise typer.Exit(INTERRUPTED) from None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from modelfactory import __version__
+from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import Workspace
@@ -36,35 +38,53 @@ def build(
         session: Spark session to use and to leave open; without it, one is opened on the target and closed.
 
     Raises:
+        KeyboardInterrupt: the user interrupted; what is already published stays.
         InputError: the store or Spark cannot be used, or an input is not as declared; nothing was written.
     """
-    from modelfactory.spark.session import open_session
+    from modelfactory.spark.session import cancel_jobs, open_session
 
     began = time.monotonic()
-    store = workspace.store
     run = start_run(workspace.project.root)
-    results: list[FamilyResult] = []
     target = workspace.project.target
     with ExitStack() as stack:
         if session is None:
             reporter.note(f"Run {run.run_id}: starting Spark on {target.master}")
             name = f"mf {workspace.project.spec.name}"
             session = stack.enter_context(open_session(target, name=name, log=run.log))
-        inputs = open_inputs(session, workspace)
-        store.check_writable()
-        total = len(workspace.plan.steps)
-        for index, step in enumerate(workspace.plan.steps, start=1):
-            if fail_fast and any(result.status == "error" for result in results):
-                result = FamilyResult(family=step.family, status="skipped")
-            else:
-                reporter.family_started(index, total, step.family)
-                result = _build_family(session, workspace, step, inputs[step.family], run, reporter)
-            results.append(result)
-            reporter.family_finished(index, total, result)
-    done = BuildResult(run_id=run.run_id, families=tuple(results), seconds=time.monotonic() - began)
+        spark = session
+        families = run_interruptibly(
+            lambda cancelled: _build_families(spark, workspace, run, reporter, fail_fast, cancelled),
+            cancel=lambda: cancel_jobs(spark),
+        )
+    done = BuildResult(run_id=run.run_id, families=families, seconds=time.monotonic() - began)
     _write_run_results(run, done)
     reporter.build_finished(done)
     return done
+
+
+def _build_families(
+    spark: SparkSession,
+    workspace: Workspace,
+    run: Run,
+    reporter: Reporter,
+    fail_fast: bool,
+    cancelled: threading.Event,
+) -> tuple[FamilyResult, ...]:
+    inputs = open_inputs(spark, workspace)
+    workspace.store.check_writable()
+    results: list[FamilyResult] = []
+    total = len(workspace.plan.steps)
+    for index, step in enumerate(workspace.plan.steps, start=1):
+        if fail_fast and any(result.status == "error" for result in results):
+            result = FamilyResult(family=step.family, status="skipped")
+        else:
+            reporter.family_started(index, total, step.family)
+            result = _build_family(spark, workspace, step, inputs[step.family], run, reporter)
+        if cancelled.is_set():
+            raise Cancelled
+        results.append(result)
+        reporter.family_finished(index, total, result)
+    return tuple(results)
 
 
 def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:

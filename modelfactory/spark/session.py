@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -52,7 +54,7 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
         for key, value in settings.items():
             builder = builder.config(key, value)
         try:
-            with _output_to(log):
+            with _output_to(log), _own_interrupts():
                 spark = builder.getOrCreate()
         except (PySparkException, Py4JError, OSError) as error:
             raise input_error(
@@ -62,6 +64,11 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
             ) from error
         stack.callback(spark.stop)
         yield spark
+
+
+def cancel_jobs(spark: SparkSession) -> None:
+    """Cancel every job of the session; it stays usable."""
+    spark.sparkContext.cancelAllJobs()
 
 
 def slots_of(spark: SparkSession) -> int:
@@ -107,6 +114,19 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Keep the handler of Ctrl-C: PySpark would set one that calls Spark from inside a call to Spark."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

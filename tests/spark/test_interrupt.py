@@ -1,0 +1,74 @@
+"""Ctrl-C during a real build, from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from support import write_project
+
+from modelfactory.commands.interrupt import run_interruptibly
+
+
+def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
+    rows = "\n".join(f"{shop},{-i},{i}" for shop in "abcd" for i in range(1, 20))
+    write_project(
+        tmp_path,
+        {
+            "mf_project.yml": "name: demo\nestimator_packages: [sklearn, spark_estimators]\n",
+            "rows.csv": f"shop,a,y\n{rows}\n",
+            "sources/rows.yml": "sources: [{name: rows, path: rows.csv, format: csv, "
+            "options: {header: true, inferSchema: true}}]\n",
+            "families/sales.yml": "families: [{name: sales, group_by: shop, source: rows, features: [a], label: y, "
+            "estimator: spark_estimators.Slow}]\n",
+        },
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = []
+    with process.stderr:
+        for line in process.stderr:
+            said.append(line)
+            if "START family sales" in line:
+                break
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        rest = process.stderr.read()
+    assert process.wait(timeout=30) == 130, rest
+    assert time.monotonic() - began < 20
+    assert rest.strip().splitlines()[-1] == "interrupted"
+    assert "Traceback" not in "".join(said) + rest
+    assert [p.name for p in (tmp_path / "store/sales").iterdir()] == [".lock"]
+
+
+def test_work_that_ends_gives_its_result_or_its_error():
+    assert run_interruptibly(lambda _: 7, cancel=lambda: None) == 7
+
+    def fail(_: threading.Event) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_interruptibly(fail, cancel=lambda: None)
+
+
+def test_an_interrupt_waits_for_the_work_to_end():
+    def work(cancelled: threading.Event) -> None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        cancelled.wait(20)
+        time.sleep(0.2)
+        ended.append(True)
+
+    ended: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(work, cancel=lambda: None)
+    assert ended == [True]
