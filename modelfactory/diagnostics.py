@@ -119,7 +119,7 @@ class MfError(Exception):
     exit_code = 2
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
-        self.diagnostics = tuple(sorted(diagnostics, key=Diagnostic.sort_key))
+        self.diagnostics = tuple(sorted(dict.fromkeys(diagnostics), key=Diagnostic.sort_key))
         super().__init__("\n".join(d.text() for d in self.diagnostics))
 
 
@@ -148,6 +148,11 @@ class StoreLocked(MfError):
 def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:
     """Make the error of a single mistake that has no place inside a file."""
     return InputError(Diagnostic(code=code, message=message, file=None if file is None else str(file), help=help))
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Say a number of things: `1 row`, `2,512 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

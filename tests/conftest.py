@@ -19,6 +19,11 @@ sys.path.insert(0, HERE)  # for `support`
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--update-snapshots`, which writes the snapshots of plans anew."""
+    parser.addoption("--update-snapshots", action="store_true", help="write the snapshots of plan texts anew")
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A Spark session on two cores, opened as `mf build` opens it."""

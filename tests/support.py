@@ -10,6 +10,7 @@ from typing import Any
 
 from modelfactory.commands.catalog import learn_classes
 from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
+from modelfactory.diagnostics import InputError
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Project, load_project
@@ -32,7 +33,10 @@ def write_project(folder: Path, files: Mapping[str, str]) -> Path:
 def load(folder: Path, *, environ: Mapping[str, str] | None = None, **variables: Any) -> Project:
     """Load the project in a folder."""
     project_file = find_project_file(folder, search_parents=False)
-    return load_project(project_file, variables=variables, environ=environ or {})
+    project, mistakes = load_project(project_file, variables=variables, environ=environ or {})
+    if mistakes:
+        raise InputError(*mistakes)
+    return project
 
 
 def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None = None, **variables: Any) -> Workspace:

@@ -26,7 +26,7 @@ from modelfactory.cli.options import (
     Target,
     Vars,
 )
-from modelfactory.diagnostics import MfError
+from modelfactory.diagnostics import MfError, counted
 
 if TYPE_CHECKING:
     from modelfactory.cli.console import Console
@@ -153,7 +153,8 @@ def parse(
     with _console(log_format, quiet, debug) as console:
         workspace = open_workspace(_options(project_dir, target, variables, profiles_dir), may_be_empty=True)
         families, sources = len(workspace.families), len(workspace.project.sources)
-        console.note(f"{workspace.project.spec.name}: {families} families and {sources} sources are valid")
+        name = workspace.project.spec.name
+        console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
 
 
 @app.command()
@@ -238,6 +239,8 @@ def ls(
             workspace = open_workspace(options, select=select or (), exclude=exclude or (), may_be_empty=True)
             write_families(console, list_families(workspace), output, output_keys, now=datetime.now(UTC))
         else:
+            if select or exclude:
+                raise typer.BadParameter("--select and --exclude choose families, --groups lists the groups of one")
             table = list_groups(open_workspace(options), groups, where=where, sort=sort, limit=limit)
             write_groups(console, table, output, output_keys)
 

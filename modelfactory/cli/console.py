@@ -15,10 +15,11 @@ from rich.text import Text
 
 from modelfactory.cli.options import LogFormat
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult
-from modelfactory.diagnostics import Diagnostic, MfError
+from modelfactory.diagnostics import Diagnostic, MfError, counted
 
 WIDTH = 88
 _PLAIN_WIDTH = 200
+FAULT_WIDTH = 160
 
 
 class Console:
@@ -168,7 +169,8 @@ class Console:
             )
         for fault in result.faults:
             key = ", ".join(f"{k}={v}" for k, v in fault.example.items())
-            reason = f"{fault.error_type}: {fault.error}" if fault.error_type else fault.error or ""
+            reason = ": ".join(part for part in (fault.error_type, fault.error) if part)
+            reason = reason if len(reason) <= FAULT_WIDTH else reason[: FAULT_WIDTH - 1] + "…"
             self._say(
                 "fault",
                 f"    {fault.count:,} {fault.status}, such as {key}: {reason}",
@@ -178,7 +180,7 @@ class Console:
         if result.rows_without_label:
             self._say(
                 "rows_without_label",
-                f"    {result.rows_without_label:,} rows without a label were left out",
+                f"    {counted(result.rows_without_label, 'row')} without a label left out",
                 style="dim",
                 family=result.family,
             )

@@ -24,8 +24,12 @@ def write_families(
     console: Console, listings: Sequence[FamilyListing], output: Output, keys: str | None, *, now: datetime
 ) -> None:
     """Write the families."""
+    if keys is not None and output not in (Output.JSON, Output.CSV):
+        raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     match output:
         case Output.TABLE:
+            if not listings:
+                console.note("no family matches")
             console.out.print(family_table(listings, now=now))
         case Output.NAME:
             console.lines(item.name for item in listings)
@@ -40,6 +44,8 @@ def write_families(
 def write_groups(console: Console, table: pa.Table, output: Output, keys: str | None) -> None:
     """Write rows of a group table."""
     rows = table.to_pylist(maps_as_pydicts="strict")
+    if keys is not None and output == Output.TABLE:
+        raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     if output == Output.TABLE:
         console.out.print(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
     elif output in (Output.JSON, Output.CSV):
@@ -53,7 +59,11 @@ def write_group(console: Console, row: Mapping[str, Any], *, as_json: bool) -> N
     if as_json:
         console.json_lines([row])
     else:
-        console.out.print(key_values((name, value) for name, value in row.items() if value not in (None, {}, [])))
+        console.out.print(
+            key_values(
+                (name, value) for name, value in row.items() if name not in GROUP_COLUMNS or value not in (None, {}, [])
+            )
+        )
 
 
 def write_details(console: Console, details: FamilyDetails, *, as_json: bool, now: datetime) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.commands.report import Fault
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, counted
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
@@ -120,7 +120,7 @@ def _filled_maps(column: pa.ChunkedArray) -> pa.Array:
 
 def _warnings(column: pa.ChunkedArray, unlabelled: Any) -> pa.Array:
     said = [
-        [*([f"{n:,} rows without a label were left out"] if n else []), *(found or [])]
+        [*([f"{counted(n, 'row')} without a label left out"] if n else []), *(found or [])]
         for n, found in zip(unlabelled.tolist(), column.to_pylist(), strict=True)
     ]
     return pa.array(said, pa.list_(pa.string()))

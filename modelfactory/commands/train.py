@@ -6,10 +6,10 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
 
 from modelfactory import __version__
 from modelfactory.commands.accounting import faults, group_table, quantiles, refusal, statuses
@@ -27,6 +27,9 @@ from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, train_groups
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
 from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def train_family(

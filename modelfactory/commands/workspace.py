@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
-from modelfactory.diagnostics import Code, Diagnostic, NothingSelected, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, InputError, NothingSelected, did_you_mean, input_error
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
@@ -66,8 +66,16 @@ class Workspace:
 
 
 def store_of(project: Project) -> Store:
-    """Return the store of a project's target."""
-    return Store(Path(project.store))
+    """Return the store of a project's target.
+
+    Raises:
+        InputError: the store is a URL, which this version does not write to.
+    """
+    if "://" in project.target.store:
+        raise input_error(
+            Code.STORE, f"the store of target `{project.target_name}` is a URL", help="use a local or mounted folder"
+        )
+    return Store(project.root / project.target.store)
 
 
 def open_project(options: ProjectOptions) -> Project:
@@ -76,6 +84,13 @@ def open_project(options: ProjectOptions) -> Project:
     Raises:
         InputError: with every mistake in its files.
     """
+    project, mistakes = _load(options)
+    if mistakes:
+        raise InputError(*mistakes)
+    return project
+
+
+def _load(options: ProjectOptions) -> tuple[Project, list[Diagnostic]]:
     project_file = find_project_file(options.project_dir or Path.cwd(), search_parents=options.project_dir is None)
     return load_project(
         project_file,
@@ -105,9 +120,11 @@ def open_workspace(
         InputError: with every mistake of the whole project, selected or not.
         NothingSelected: no family matches.
     """
-    project = open_project(options)
+    project, mistakes = _load(options)
     facts = learn_classes(project, cache_folder(options.environ))
-    whole = compile_plan(project, project.families, facts, options.environ)
+    whole, more = compile_plan(project, project.families, facts, options.environ)
+    if mistakes or more:
+        raise InputError(*mistakes, *more)
     chosen = select_families(project.families, select, exclude)
     if not chosen and not may_be_empty:
         raise NothingSelected(_nothing(project, select))
@@ -125,8 +142,11 @@ def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
             help=f"declare one in {' or '.join(f'`{p}/`' for p in project.spec.family_paths)}",
         )
     written = " ".join(select)
+    method, _, value = written.rpartition(":")
+    tags = [tag for family in project.families for tag in family.spec.tags]
+    known = {"tag": tags, "path": [family.path for family in project.families]}.get(method, names)
     return Diagnostic(
         code=Code.NOTHING_SELECTED,
         message=f"no family matches `{written}`" if written else "every family is excluded",
-        help=did_you_mean(written.rpartition(":")[2], names),
+        help=did_you_mean(value, list(dict.fromkeys(known))),
     )

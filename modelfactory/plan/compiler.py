@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
@@ -24,15 +24,16 @@ from modelfactory.project.classes import ClassFacts, check_class, nested_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec
-from modelfactory.project.variables import environment_references
 
 PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
 INTERNAL_PREFIX = "_mf_"
+_NO_DEFAULT = (None, "'deprecated'", "'warn'")
+"""What scikit-learn writes where a parameter has no default of its own any more."""
 
 
 def compile_plan(
     project: Project, families: Iterable[Family], facts: Mapping[str, ClassFacts], environ: Mapping[str, str]
-) -> Plan:
+) -> tuple[Plan, list[Diagnostic]]:
     """Compile families, in their order.
 
     Args:
@@ -41,8 +42,8 @@ def compile_plan(
         facts: what is known of the classes they name, by the name as written.
         environ: the environment, for `env_var()` in conditions; its values do not enter the plan.
 
-    Raises:
-        InputError: with every mistake of every family.
+    Returns:
+        The plan of the families that are right, and every mistake of the others.
     """
     mistakes: list[Diagnostic] = []
     steps = []
@@ -51,13 +52,11 @@ def compile_plan(
         mistakes += found
         if step is not None:
             steps.append(step)
-    if mistakes:
-        raise InputError(*dict.fromkeys(mistakes))
     defaults = {
-        known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default is not None)
+        known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in _NO_DEFAULT)
         for known in facts.values()
     }
-    return Plan(tuple(steps), defaults)
+    return Plan(tuple(steps), defaults), mistakes
 
 
 class _FamilyCompiler:
@@ -76,7 +75,6 @@ class _FamilyCompiler:
     def compile(self) -> tuple[list[Diagnostic], TrainStep | None]:
         """Return the mistakes, and the step if there are none."""
         self._check_columns()
-        self._check_environment()
         for path, call in self._written_calls():
             self._check_call(path, call)
         rendered = self._render()
@@ -146,7 +144,7 @@ class _FamilyCompiler:
     def _check_columns(self) -> None:
         spec = self.spec
         for index, key in enumerate(spec.group_by):
-            if key in (*GROUP_COLUMNS, *MODEL_COLUMNS):
+            if key.lower() in (*GROUP_COLUMNS, *MODEL_COLUMNS):
                 self._mistake(
                     Code.RESERVED_COLUMN,
                     f"group column `{key}` has the name of a column of the result",
@@ -154,7 +152,7 @@ class _FamilyCompiler:
                     help=f"rename it in the input, for example `sql: select {key} as {key}_key, …`",
                 )
         for path, name in self._named_columns():
-            if name.startswith(INTERNAL_PREFIX):
+            if name.lower().startswith(INTERNAL_PREFIX):
                 self._mistake(Code.RESERVED_COLUMN, f"column names may not begin with `{INTERNAL_PREFIX}`", path)
         names = [feature.name for feature in spec.features]
         for index, name in enumerate(names):
@@ -179,16 +177,15 @@ class _FamilyCompiler:
         yield from ((("features", i), feature.name) for i, feature in enumerate(spec.features))
         yield from (((key,), name) for key in ("label", "weight") if (name := getattr(spec, key)) is not None)
 
-    def _check_environment(self) -> None:
-        for name in environment_references(self.spec.where or ""):
-            if name not in self.environ and f"${{env:{name}:-" not in (self.spec.where or ""):
-                self._mistake(Code.UNKNOWN_VARIABLE, f"environment variable `{name}` is not set", ("where",))
-
     # Input ------------------------------------------------------------------------------------------------------
 
     def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
         relations = {name: self._relation(name) for name in self.project.sources}
         if self.spec.source is not None:
+            if self.spec.source not in relations:
+                near = did_you_mean(self.spec.source, list(relations))
+                self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
+                return None
             return relations[self.spec.source], (self._source_read(self.spec.source),)
         if self.family.query is None:
             return None

@@ -41,4 +41,5 @@ GROUP_COLUMNS = (
     "error",
     "warnings",
 )
-MODEL_COLUMNS = ("model", "format", "sha256")
+MODEL_COLUMNS = ("model", "format", "sha256", "outcome")
+"""Columns of the model table after the group columns; `outcome` holds what the worker measured."""

@@ -30,9 +30,9 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
     yield f"  estimator, fitted from a {container} of each group"
     yield from (f"    {line}" for line in _estimator_lines(step.fit.estimator, defaults))
     yield "  evaluation"
-    yield f"    {_evaluation_text(step.fit.evaluation, step.time)}"
+    yield from _wrapped(_evaluation_text(step.fit.evaluation, step.time))
     yield "  groups"
-    yield f"    {_limits_text(step)}"
+    yield from _wrapped(_limits_text(step))
     yield "  result"
     yield from _wrapped(
         f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
@@ -40,7 +40,9 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         "model_version int, model_bytes bigint, model_sha256 string, data_digest string, error_type string, "
         "error string, warnings array<string>"
     )
-    yield from _wrapped(f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string")
+    yield from _wrapped(
+        f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string, outcome struct"
+    )
     yield f"  fingerprint {step.definition_fingerprint[:16]}"
 
 

@@ -88,7 +88,7 @@ class Parameter:
     """One parameter of a class.
 
     Attributes:
-        default: the default as Python would show it; None if the parameter has none.
+        default: the default as Python writes it; None if the parameter has none.
         constraints: the forms its value may take; empty if nothing is known.
     """
 
@@ -100,7 +100,8 @@ class Parameter:
         forms = " or ".join(dict.fromkeys(c.text for c in self.constraints if c.text))
         parts = [forms] if forms else []
         if self.default is not None:
-            parts.append(f"default {self.default}")
+            written = {"None": "null", "True": "true", "False": "false"}.get(self.default, self.default)
+            parts.append(f"default {written}")
         return ", ".join(parts)
 
 

@@ -106,7 +106,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project whose files are all valid.
+    """A project: all that is valid in its files.
 
     Attributes:
         root: absolute path of the project folder.
@@ -128,12 +128,6 @@ class Project:
     target: TargetSpec
     variables: Mapping[str, Any]
 
-    @property
-    def store(self) -> str:
-        """Path or URL of the store."""
-        place = self.target.store
-        return place if "://" in place else str(self.root / place)
-
 
 def load_project(
     project_file: Path,
@@ -142,7 +136,7 @@ def load_project(
     variables: Mapping[str, Any],
     environ: Mapping[str, str],
     profiles_dir: Path | None = None,
-) -> Project:
+) -> tuple[Project, list[Diagnostic]]:
     """Read and validate a project.
 
     Args:
@@ -152,8 +146,11 @@ def load_project(
         environ: values of `${env:…}`.
         profiles_dir: folder of `profiles.yml`; otherwise the project folder, then `~/.mf`.
 
+    Returns:
+        The project with all that is valid in it, and every mistake in the files of its families and sources.
+
     Raises:
-        InputError: with every mistake in every file.
+        InputError: the project file or the profiles cannot be used, so that nothing else can be read.
     """
     return _Loading(project_file, variables, environ).load(target, profiles_dir)
 
@@ -169,7 +166,7 @@ class _Loading:
         self.mistakes: list[Diagnostic] = []
         self.replaced: dict[Path, dict[str, Any]] = {}
 
-    def load(self, target: str | None, profiles_dir: Path | None) -> Project:
+    def load(self, target: str | None, profiles_dir: Path | None) -> tuple[Project, list[Diagnostic]]:
         document = read_document(self.project_file, self.root)
         declared = document.data.get("vars")
         self.variables = {**(declared if isinstance(declared, dict) else {}), **self.variables}
@@ -179,10 +176,8 @@ class _Loading:
         name, place = self._target(target or spec.target, profiles_dir)
         documents = self._definition_documents(document, spec)
         sources = self._sources(documents)
-        families = self._families(documents, Origin(document, ("defaults",)), sources)
-        if self.mistakes:
-            raise InputError(*dict.fromkeys(self.mistakes))
-        return Project(
+        families = self._families(documents, Origin(document, ("defaults",)))
+        project = Project(
             root=self.root,
             spec=spec,
             document=document,
@@ -192,6 +187,7 @@ class _Loading:
             target=place,
             variables=MappingProxyType(dict(self.variables)),
         )
+        return project, self.mistakes
 
     def _target(self, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
         targets = {"local": TargetSpec()}
@@ -253,9 +249,7 @@ class _Loading:
                 sources.setdefault(spec.name, Source(spec, origin))
         return sources
 
-    def _families(
-        self, documents: list[Document], project_defaults: Origin, sources: Mapping[str, Source]
-    ) -> tuple[Family, ...]:
+    def _families(self, documents: list[Document], project_defaults: Origin) -> tuple[Family, ...]:
         folder_defaults = {d.file.parent: Origin(d, ()) for d in documents if d.file.stem == FOLDER_DEFAULTS}
         families: dict[str, Family] = {}
         for document, data in self._entries(documents, "families"):
@@ -263,7 +257,7 @@ class _Loading:
             if "defaults" in project_defaults.document.data:
                 inherited.append(project_defaults)
             for index in range(len(data)):
-                family = self._family(Origin(document, ("families", index)), inherited, sources)
+                family = self._family(Origin(document, ("families", index)), inherited)
                 if family is None:
                     continue
                 if family.name in families:
@@ -271,7 +265,7 @@ class _Loading:
                 families.setdefault(family.name, family)
         return tuple(families.values())
 
-    def _family(self, own: Origin, inherited: list[Origin], sources: Mapping[str, Source]) -> Family | None:
+    def _family(self, own: Origin, inherited: list[Origin]) -> Family | None:
         written: dict[str, Any] = {}
         values: dict[str, Any] = {}
         origins: dict[str, tuple[Origin, ...]] = {}
@@ -297,17 +291,6 @@ class _Loading:
         spec = self._validate(FamilySpec, values, own, origins)
         if spec is None:
             return None
-        if spec.source is not None and spec.source not in sources:
-            self.mistakes.append(
-                _diagnostic_at(
-                    own,
-                    origins,
-                    Code.UNKNOWN_SOURCE,
-                    f"unknown source `{spec.source}`",
-                    ("source",),
-                    help=did_you_mean(spec.source, list(sources)),
-                )
-            )
         return Family(spec, own, MappingProxyType(origins), MappingProxyType(written), self._query(spec, own, origins))
 
     def _query(self, spec: FamilySpec, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> str | None:

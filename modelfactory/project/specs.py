@@ -175,8 +175,8 @@ class EvaluateSpec(Spec):
 class FailureBudgetSpec(Spec):
     """How many failed groups a version may hold: a share of the groups that were tried, or a count."""
 
-    share: Annotated[float, Field(ge=0, le=1)] | None = None
-    count: Annotated[int, Field(ge=0)] | None = None
+    share: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="Share of the groups that were tried.")
+    count: Annotated[int, Field(ge=0)] | None = Field(None, description="Count of groups.")
 
 
 class FamilySpec(Spec):

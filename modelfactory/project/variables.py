@@ -8,15 +8,16 @@ that a password never enters a plan, a manifest or a message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modelfactory.project.positions import KeyPath
 
 _REFERENCE = re.compile(r"\$\{(var|env):([A-Za-z_][A-Za-z0-9_.-]*)(?::-([^}]*))?\}")
-_JINJA_KEYS = ("sql",)
-_LATE_KEYS = ("path", "options", "where")
+_FAMILY = r"(?:families/\d+/|defaults/|)"  # of a family, a project's defaults, a folder's defaults
+_JINJA = re.compile(rf"{_FAMILY}sql")
+_LATE = re.compile(rf"{_FAMILY}where|sources/\d+/(?:path|table|options/.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def substitute(
                 return {key: walk(item, (*path, key)) for key, item in value.items()}
             case list():
                 return [walk(item, (*path, index)) for index, item in enumerate(value)]
-            case str() if "${" in value and not any(key in _JINJA_KEYS for key in path):
-                late = any(key in _LATE_KEYS for key in path)
+            case str() if "${" in value and not _JINJA.fullmatch(place := "/".join(map(str, path))):
+                late = _LATE.fullmatch(place) is not None
                 return _replace(
                     value,
                     variables,
@@ -72,11 +73,6 @@ def resolve_environment(text: str, environ: Mapping[str, str]) -> str:
     return str(_replace(text, {}, environ, late=False, report=lambda _kind, _name: None))
 
 
-def environment_references(text: str) -> Iterator[str]:
-    """Yield the names of environment variables that a text refers to."""
-    yield from (name for kind, name, _ in _REFERENCE.findall(text) if kind == "env")
-
-
 def _replace(
     text: str,
     variables: Mapping[str, Any],
@@ -93,7 +89,10 @@ def _replace(
             return found[0]
         if kind == "env" and late:
             return found[0]
-        return known.get(name, default)
+        value = known.get(name, default)
+        if kind == "var" and isinstance(value, str) and "${env:" in value:  # a variable may refer to the environment
+            return _replace(value, {}, environ, late=late, report=report)
+        return value
 
     whole = _REFERENCE.fullmatch(text)
     if whole:

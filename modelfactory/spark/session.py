@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
                 help=f"its own words are in {log}" if log else None,
             ) from error
         stack.callback(spark.stop)
+        # PySpark logs each failed query as one long line of JSON; `mf` says it in its own words.
+        logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL + 1)
         yield spark
 
 

@@ -17,12 +17,12 @@ from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep
 from modelfactory.spark.census import CensusTable
-from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
+from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, reason
 from modelfactory.spark.progress import watched
-from modelfactory.spark.session import first_line
 from modelfactory.training.worker import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA, train_batches
 
 _BIN, _FITTED, OUTCOME = "_mf_bin", "_mf_fitted", "outcome"
+_GROUP_HASH = "group_hash"
 FITTED_FOLDER = f"{_FITTED}=true"
 """Where in the staging folder the model table is written."""
 _PARQUET_OPTIONS = {
@@ -73,7 +73,7 @@ def train_groups(
         raise BuildFailed(
             Diagnostic(
                 code=Code.RUN_FAILED,
-                message=f"the Spark job of family `{step.family}` failed: {first_line(error)}",
+                message=f"the Spark job of family `{step.family}` failed: {reason(error)}",
                 help="what Spark said is in target/logs/spark.log",
             )
         ) from error
@@ -108,9 +108,10 @@ def _with_keys(spark: SparkSession, outcomes: DataFrame, found: CensusTable, sch
     identity = pa.array(found.census.group[schedule.to_train])
     keys = found.keys.filter(pa.array(schedule.to_train)).append_column(GROUP, identity)
     names = [f"`{name.replace('`', '``')}`" for name in found.keys.column_names]
-    rest = [field.name for field in OUTCOME_SCHEMA if field.name not in (*MODEL_FIELDS, _FITTED)]
+    measured = [field.name for field in OUTCOME_SCHEMA if field.name not in (GROUP, *MODEL_FIELDS, _FITTED)]
+    outcome = F.struct(F.col(GROUP).alias(_GROUP_HASH), *measured)
     return outcomes.join(F.broadcast(spark.createDataFrame(keys)), GROUP).select(
-        *names, *MODEL_FIELDS, F.struct(*rest).alias(OUTCOME), _FITTED
+        *names, *MODEL_FIELDS, outcome.alias(OUTCOME), _FITTED
     )
 
 
@@ -121,7 +122,8 @@ def _read_outcomes(staging: Path) -> pa.Table:
     for file in sorted(staging.rglob("*.parquet")):
         read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"])
         outcome = read[OUTCOME].combine_chunks()
-        columns = [pc.struct_field(outcome, field.name).cast(field.type) for field in wanted]
+        names = [_GROUP_HASH if field.name == GROUP else field.name for field in wanted]
+        columns = [pc.struct_field(outcome, name).cast(f.type) for name, f in zip(names, wanted, strict=True)]
         parts.append(pa.table(columns, schema=wanted).append_column("sha256", read["sha256"]))
     empty = wanted.append(pa.field("sha256", pa.string())).empty_table()
     return pa.concat_tables(parts).combine_chunks() if parts else empty

@@ -49,8 +49,8 @@ def column(table: pa.Table, name: str) -> pa.ChunkedArray:
     """
     if name in table.column_names:
         return table[name]
-    base, dot, metric = name.rpartition(".")
-    if (base or "metrics") in ("metrics", "baseline") and (dot or metric in metric_names(table)):
+    base, _, metric = name.rpartition(".")
+    if (base or "metrics") in ("metrics", "baseline") and metric in metric_names(table):
         return pa.chunked_array([pc.map_lookup(table[base or "metrics"].combine_chunks(), metric, "first")])
     raise input_error(
         Code.BAD_OPTION,

@@ -21,10 +21,10 @@ from modelfactory.training.batches import Floats, GroupRows, Rows
 Labels = npt.NDArray[Any]
 
 
-def splits(evaluation: Evaluation, rows: GroupRows, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield pairs of rows to fit on and rows to measure on; none where the group is too small to be split."""
+def splits(evaluation: Evaluation | None, rows: GroupRows, seed: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield pairs of rows to fit on and rows to measure on; none where nothing is to be or can be measured."""
     n = len(rows)
-    if n < 2:
+    if evaluation is None or n < 2:
         return
     if evaluation.method == "folds":
         folds = min(evaluation.folds, n)

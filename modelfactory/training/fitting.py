@@ -81,43 +81,58 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
     )
 
 
+@dataclass(slots=True)
+class _Measurement:
+    """What measuring left: the last model that was measured, how many rows it saw, and the numbers."""
+
+    model: Any = None
+    n_train: int = 0
+    n_test: int = 0
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    baseline: list[dict[str, float]] = field(default_factory=list)
+
+
 def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock) -> dict[str, Any]:
-    evaluation = step.evaluation
-    everything = np.arange(len(rows))
-    measured: list[dict[str, float]] = []
-    baselines: list[dict[str, float]] = []
-    model = None
-    fitted_on, tested = everything, 0
-    for train, test in splits(evaluation, rows, step.seed) if evaluation is not None else ():
-        if step.task == "classification" and _is_constant(rows.label, train):
-            return {
-                "status": Status.ONE_CLASS,
-                "error": f"the {len(train)} rows to fit on have one class, {len(test)} are held out",
-            }
-        model = _fit(step, template, rows, train, clock)
-        if evaluation is None or rows.label is None:
-            raise AssertionError("only labelled families are measured")
-        label, weight = rows.label, rows.weight
-        measured.append(measure(evaluation.metrics, model, rows.features(test), label[test]))
-        baselines.append(
-            measure_baseline(evaluation.metrics, label[train], None if weight is None else weight[train], label[test])
-        )
-        fitted_on, tested = train, tested + len(test)
-    if model is None or (evaluation is not None and (evaluation.refit or evaluation.method == "folds")):
-        model = _fit(step, template, rows, everything, clock)
-        fitted_on = everything
+    found = _Measurement()
+    again = False
+    if step.evaluation is not None and rows.label is not None:
+        again = step.evaluation.refit or step.evaluation.method == "folds"
+        for train, test in splits(step.evaluation, rows, step.seed):
+            if step.task == "classification" and _is_constant(rows.label, train):
+                if again:
+                    continue  # the stored model sees all rows; this part of them cannot be measured
+                warnings.warn(f"the rows to fit on have one class, {len(test)} rows are held out", stacklevel=2)
+                return {"status": Status.ONE_CLASS}
+            _measure(step, template, rows, (train, test), found, clock)
+    if found.model is None or again:
+        found.model = _fit(step, template, rows, np.arange(len(rows)), clock)
+        found.n_train = len(rows)
     if step.container == "matrix":
-        _set_feature_names(step, model)
-    encoded = pickle.dumps(model, protocol=5)
+        _set_feature_names(step, found.model)
+    encoded = pickle.dumps(found.model, protocol=5)
     return {
         "status": Status.TRAINED,
-        "n_train": len(fitted_on),
-        "n_test": tested,
-        "metrics": mean_of(measured),
-        "baseline": mean_of(baselines),
+        "n_train": found.n_train,
+        "n_test": found.n_test,
+        "metrics": mean_of(found.metrics),
+        "baseline": mean_of(found.baseline),
         "model": encoded,
         "sha256": hashlib.sha256(encoded).hexdigest(),
     }
+
+
+def _measure(
+    step: FitStep, template: Template, rows: GroupRows, split: tuple[Rows, Rows], found: _Measurement, clock: _FitClock
+) -> None:
+    if step.evaluation is None or rows.label is None:
+        raise AssertionError("only labelled families are measured")
+    train, test = split
+    names = step.evaluation.metrics
+    weight = None if rows.weight is None else rows.weight[train]
+    found.model = _fit(step, template, rows, train, clock)
+    found.n_train, found.n_test = len(train), found.n_test + len(test)
+    found.metrics.append(measure(names, found.model, rows.features(test), rows.label[test]))
+    found.baseline.append(measure_baseline(names, rows.label[train], weight, rows.label[test]))
 
 
 def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: _FitClock) -> Any:

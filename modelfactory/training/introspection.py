@@ -80,10 +80,7 @@ def _kind(cls: type) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Write a default as YAML and TOML users would."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    return f"{value.__module__}.{value.__name__}" if isinstance(value, type) else repr(value)
 
 
 def _constraints(declared: Any) -> list[dict[str, Any]]:

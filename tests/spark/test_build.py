@@ -114,7 +114,7 @@ class TestOutcomes:
         assert sum(g["n_rows"] for g in found.values()) == len(rows) + len(nobody)
         assert found["big"]["n_rows"] == 40
         assert found["big"]["n_train"] + found["big"]["n_test"] == 34
-        assert found["big"]["warnings"] == ["6 rows without a label were left out"]
+        assert found["big"]["warnings"] == ["6 rows without a label left out"]
         assert result.statuses == {"trained": 1, "too_few_rows": 2, "null_key": 1}
         assert list(models(folder)) == ["big"]
 

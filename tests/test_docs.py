@@ -1,0 +1,224 @@
+"""The documents say what the code does: the reference is current, examples are valid, links and commands exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from support import PROJECTS, ROOT, load, workspace_of, write_project
+
+from modelfactory.cli.app import app
+from modelfactory.diagnostics import Code
+from modelfactory.plan.metrics import METRICS
+from modelfactory.plan.outcomes import GROUP_COLUMNS, Status
+from modelfactory.plan.text import plan_text
+from modelfactory.project import specs
+
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *DOCS.glob("*.md"),
+        *PROJECTS.glob("*.md"),
+        *PROJECTS.glob("*/*.md"),
+        *PROJECTS.glob("*/data/*.md"),
+    ]
+)
+FLIGHTS = PROJECTS / "flights"
+COMMANDS: Any = typer.main.get_command(app)
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> str:
+    return (DOCS / "reference.md").read_text(encoding="utf-8")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def section(text: str, title: str) -> str:
+    """Return what stands below a heading, up to the next of its depth or above."""
+    depth = re.search(rf"^(#+) {re.escape(title)}$", text, re.MULTILINE)
+    assert depth, f"no section {title!r}"
+    rest = text[depth.end() :]
+    end = re.search(rf"^#{{1,{len(depth[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def blocks(page: Path, *languages: str) -> Iterator[str]:
+    """Yield the fenced blocks of a page in some languages."""
+    text = page.read_text(encoding="utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if language in languages:
+            yield block
+
+
+def files_in(page: Path) -> dict[str, str]:
+    """Return the definition files of a page; the first line of each block is a comment with the file's name."""
+    found = {}
+    for block in blocks(page, "yaml", "toml"):
+        first, _, rest = block.partition("\n")
+        assert re.fullmatch(r"# [\w/]+\.(yml|toml)", first), f"{first!r} does not name a file"
+        found[first.removeprefix("# ")] = rest
+    return found
+
+
+# The reference ------------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_what_the_generator_writes(generate: ModuleType, reference: str) -> None:
+    assert reference == generate.reference(), "run `make docs`"
+    assert generate.main(["--check"]) == 0
+
+
+def test_a_stale_reference_is_told(
+    generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate, "REFERENCE", tmp_path / "reference.md")
+    assert generate.main(["--check"]) == 1
+    assert "stale" in capsys.readouterr().err
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+    (tmp_path / "reference.md").write_text("old")
+    assert generate.main(["--check"]) == 1
+
+
+def test_every_spec_and_field_is_in_the_reference(generate: ModuleType, reference: str) -> None:
+    titles = {spec: title for spec, title, _ in generate.SPECS}
+    written = {value for value in vars(specs).values() if isinstance(value, type) and issubclass(value, specs.Spec)}
+    assert written - {specs.Spec} == titles.keys()
+    for spec, title in titles.items():
+        keys = re.findall(r"^\| `(\w+)` \|", section(reference, title), re.MULTILINE)
+        assert keys == [field.alias or name for name, field in spec.model_fields.items()]
+
+
+def test_every_status_column_metric_and_code_is_in_the_reference(reference: str) -> None:
+    def rows(title: str) -> list[str]:
+        return re.findall(r"^\| (?:\*\*)?`(\w+)`", section(reference, title), re.MULTILINE)
+
+    assert rows("Statuses") == [str(status) for status in Status]
+    assert rows("Group table") == list(GROUP_COLUMNS)
+    assert rows("Metrics") == list(METRICS)
+    assert rows("Diagnostics") == [str(code) for code in Code]
+
+
+def test_the_columns_have_the_types_of_the_plan(reference: str) -> None:
+    text = " ".join(plan_text(workspace_of(FLIGHTS, "arr_delay_by_dest").plan).split())
+    for name, kind in re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section(reference, "Group table"), re.MULTILINE):
+        assert f" {name} {kind}" in text
+
+
+def test_every_command_and_option_is_in_the_reference(reference: str) -> None:
+    commands = section(reference, "Commands")
+    for option in COMMANDS.params:
+        assert all(f"`{name}`" in commands for name in option.opts)
+    assert re.findall(r"^### mf ([\w-]+)$", commands, re.MULTILINE) == list(COMMANDS.commands)
+    for name, command in COMMANDS.commands.items():
+        text = section(reference, f"mf {name}")
+        for parameter in command.params:
+            spellings = [parameter.name.upper()] if parameter.param_type_name == "argument" else parameter.opts
+            assert all(f"`{spelling}`" in text for spelling in spellings), f"mf {name} {spellings}"
+            assert parameter.help, f"mf {name} {spellings} has no help"
+
+
+# Examples -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_files_in_the_readme_are_those_of_the_flights_project() -> None:
+    shown = files_in(ROOT / "README.md")
+    assert shown
+    for name, text in shown.items():
+        assert text == (FLIGHTS / name).read_text(encoding="utf-8"), name
+    assert {family.name for family in load(FLIGHTS).families} >= {"arr_delay_by_plane"}
+
+
+def test_the_files_in_concepts_are_a_valid_project(tmp_path: Path) -> None:
+    folder = write_project(tmp_path, files_in(DOCS / "concepts.md"))
+    workspace = workspace_of(folder)
+    demand = workspace.family("demand_by_sku").spec
+    kinds = workspace.family("kinds_of_sku_by_shop").spec
+    assert (demand.min_rows, demand.owner, demand.tags) == (30, "pricing", ("nightly",))
+    assert kinds.evaluate is not None
+    assert kinds.evaluate.folds == 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_in_bash_blocks_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in "\n".join(blocks(page, "bash")).splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        program = Path(words[0]).name
+        if program == "make":
+            assert set(words[1:]) <= targets, line
+        elif program == "mf":
+            assert words[1] in COMMANDS.commands, line
+            known = {name for option in COMMANDS.commands[words[1]].params for name in option.opts}
+            assert {word for word in words[2:] if re.match(r"--|-[a-z]$", word)} <= known, line
+        else:
+            assert page.name != "README.md", f"README runs `mf` and `make` only: {line}"
+
+
+@pytest.mark.parametrize("name", ["flights", "gapminder"])
+def test_the_commands_of_example_projects_name_what_is_there(name: str) -> None:
+    families = {family.name for family in load(PROJECTS / name).families}
+    page = PROJECTS / name / "README.md"
+    table = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(table) == families
+    for line in "\n".join(blocks(page, "bash")).splitlines():
+        words = shlex.split(line)
+        named = [words[i + 1] for i, word in enumerate(words) if word in ("--groups", "show")]
+        assert set(named) <= families, line
+        assert words[words.index("--project-dir") + 1] == f"projects/{name}"
+
+
+# Links --------------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)$", text, re.MULTILINE)
+    for link in found:
+        if "://" in link:
+            continue
+        place, _, anchor = link.partition("#")
+        other = (page.parent / place).resolve() if place else page
+        assert other.exists(), link
+        assert not anchor or anchor in anchors(other), link
+    for label in re.findall(r"\]\[([^\]]+)\]", text):
+        assert re.search(rf"^\[{re.escape(label)}\]: ", text, re.MULTILINE), label
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_prose_fits_the_page(page: Path) -> None:
+    long = [
+        line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and not line.startswith("|")
+    ]
+    assert not long
