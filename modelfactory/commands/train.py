@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
+from modelfactory.project.variables import hide_environment
 from modelfactory.spark.census import CensusTable, take_census
-from modelfactory.spark.inputs import Input
+from modelfactory.spark.errors import UnreadableInput
+from modelfactory.spark.inputs import Input, input_path
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, train_groups
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
@@ -52,7 +54,7 @@ def train_family(
     """
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
-    found = _census(step, family, table)
+    found = _census(step, family, table, workspace.environ)
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots)
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
@@ -112,11 +114,15 @@ class _Clock:
         return self.training_ended - self.training_began
 
 
-def _census(step: TrainStep, family: Family, table: Input) -> CensusTable:
-    found = take_census(table, classes=step.fit.task == "classification")
+def _census(step: TrainStep, family: Family, table: Input, environ: Mapping[str, str]) -> CensusTable:
+    try:
+        found = take_census(table, classes=step.fit.task == "classification")
+    except UnreadableInput as error:
+        said = hide_environment(f"Spark cannot read the input: {error}", step.whole_input, environ)
+        raise InputError(family.diagnostic(Code.SPARK_SQL, said, input_path(step))) from error
     if not len(found.census.group):
         message = f"the input of family `{family.name}` has no rows"
-        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, _input_path(step)))
+        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, input_path(step)))
     if step.null_keys == "error" and found.census.null_key.any():
         rows = int(found.census.n_rows[found.census.null_key].sum())
         raise InputError(
@@ -128,13 +134,6 @@ def _census(step: TrainStep, family: Family, table: Input) -> CensusTable:
             )
         )
     return found
-
-
-def _input_path(step: TrainStep) -> tuple[str, ...]:
-    """Return the key of the definition that decides which rows there are."""
-    if step.where is not None:
-        return ("where",)
-    return ("sql",) if step.relation.startswith("(") else ("source",)
 
 
 def _train(

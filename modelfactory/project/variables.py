@@ -73,6 +73,20 @@ def resolve_environment(text: str, environ: Mapping[str, str]) -> str:
     return str(_replace(text, {}, environ, late=False, report=lambda _kind, _name: None))
 
 
+def hide_environment(said: str, written: str, environ: Mapping[str, str]) -> str:
+    """Put the references back into what somebody said about a text with the environment's values in it.
+
+    Args:
+        said: a message, perhaps with values.
+        written: the text with its references.
+        environ: the environment.
+    """
+    for kind, name, _ in _REFERENCE.findall(written):
+        if kind == "env" and environ.get(name):
+            said = said.replace(environ[name], f"${{env:{name}}}")
+    return said
+
+
 def _replace(
     text: str,
     variables: Mapping[str, Any],

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, input_error
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.schedule import Census
-from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, reason
+from modelfactory.spark.errors import SPARK_ERRORS, UnreadableInput, reason
+from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input
 
 _COUNT, _USABLE, _LOW, _HIGH, _ONE = "_mf_n_rows", "_mf_n_usable", "_mf_low", "_mf_high", "_mf_one_class"
 
@@ -41,7 +41,7 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
         classes: whether to look for groups with one class only.
 
     Raises:
-        InputError: Spark cannot read the rows.
+        UnreadableInput: Spark cannot read the rows.
         BuildFailed: two groups cannot be told apart by their hash.
     """
     usable = F.count(LABEL) if LABEL in table.travel else F.count(F.lit(1))
@@ -58,8 +58,8 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     )
     try:
         found = counted.toArrow()
-    except PySparkException as error:
-        raise input_error(Code.SPARK_SQL, f"Spark cannot read the input: {reason(error)}") from error
+    except SPARK_ERRORS as error:
+        raise UnreadableInput(reason(error)) from error
     group = found[GROUP].to_numpy()
     if len(np.unique(group)) != len(group):
         raise BuildFailed(

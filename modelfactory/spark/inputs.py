@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -19,8 +18,8 @@ from pyspark.sql import types as T
 from modelfactory.diagnostics import Code, did_you_mean
 from modelfactory.plan.steps import SourceRead, TrainStep
 from modelfactory.project.positions import KeyPath
-from modelfactory.project.variables import resolve_environment
-from modelfactory.spark.session import first_line
+from modelfactory.project.variables import hide_environment, resolve_environment
+from modelfactory.spark.errors import SPARK_ERRORS, reason
 
 GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = (
     "_mf_group",
@@ -96,8 +95,9 @@ def open_input(
         return None, findings
     try:
         whole = spark.sql(resolve_environment(step.whole_input, environ))
-    except PySparkException as error:
-        return None, [_sql_finding(step, error)]
+    except SPARK_ERRORS as error:
+        said = hide_environment(reason(error), step.whole_input, environ)
+        return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", input_path(step))]
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
     findings = _check_columns(step, types, [field.name for field in whole.schema.fields])
     if findings:
@@ -119,12 +119,14 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
             options = {key: resolve_environment(value, environ) for key, value in source.options}
             frame = spark.read.format(source.format).options(**options).load(place)
             frame.createOrReplaceTempView(f"`{source.name}`")
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         key = "table" if source.table is not None else "path"
+        written = " ".join([source.path or "", *(value for _, value in source.options)])
+        said = hide_environment(reason(error), written, environ)
         return [
             Finding(
                 Code.SPARK_SQL,
-                f"Spark cannot read source `{source.name}`: {reason(error)}",
+                f"Spark cannot read source `{source.name}`: {said}",
                 (key,),
                 source.name,
             )
@@ -158,7 +160,7 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
 def _canonical_type(written: str) -> str:
     try:
         return T.DataType.fromDDL(written).simpleString()
-    except PySparkException:
+    except SPARK_ERRORS:
         return written
 
 
@@ -281,16 +283,8 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _sql_finding(step: TrainStep, error: PySparkException) -> Finding:
-    key = "where" if step.where is not None and step.relation[:1] != "(" else "sql"
-    if step.where is None and step.relation[:1] != "(":
-        key = "source"
-    return Finding(Code.SPARK_SQL, f"Spark cannot read the input: {reason(error)}", (key,))
-
-
-def reason(error: PySparkException) -> str:
-    """Return the first line of Spark's message, without its error class and SQL state."""
-    text = first_line(error)
-    if error.getCondition() and text.startswith("["):
-        text = text.partition("] ")[2] or text
-    return text.split(" SQLSTATE:")[0].rstrip()
+def input_path(step: TrainStep) -> KeyPath:
+    """Return the key of the definition that decides which rows there are."""
+    if step.where is not None:
+        return ("where",)
+    return ("sql",) if step.relation.startswith("(") else ("source",)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from modelfactory.diagnostics import Code, input_error
-from modelfactory.spark.session import first_line, slots_of
+from modelfactory.spark.errors import SPARK_ERRORS, reason
+from modelfactory.spark.session import slots_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,6 @@ def probe_workers(spark: SparkSession) -> Workers:
 
     try:
         row = spark.range(1).mapInArrow(look, "python string, executable string").collect()[0]
-    except PySparkException as error:
-        raise input_error(Code.SPARK_SESSION, f"the workers cannot run Python: {first_line(error)}") from error
+    except SPARK_ERRORS as error:
+        raise input_error(Code.SPARK_SESSION, f"the workers cannot run Python: {reason(error)}") from error
     return Workers(spark.version, slots_of(spark), row["python"], row["executable"])

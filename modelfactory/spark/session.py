@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.errors import SPARK_ERRORS, reason, silence_query_logs
 from modelfactory.spark.java import find_java
 
 _ALWAYS = {
@@ -57,15 +55,14 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
         try:
             with _output_to(log), _own_interrupts():
                 spark = builder.getOrCreate()
-        except (PySparkException, Py4JError, OSError) as error:
+        except (*SPARK_ERRORS, OSError) as error:
             raise input_error(
                 Code.SPARK_SESSION,
-                f"Spark does not start on `{target.master}`: {first_line(error)}",
+                f"Spark does not start on `{target.master}`: {reason(error)}",
                 help=f"its own words are in {log}" if log else None,
             ) from error
         stack.callback(spark.stop)
-        # PySpark logs each failed query as one long line of JSON; `mf` says it in its own words.
-        logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL + 1)
+        silence_query_logs()
         yield spark
 
 
@@ -77,11 +74,6 @@ def cancel_jobs(spark: SparkSession) -> None:
 def slots_of(spark: SparkSession) -> int:
     """Return how many tasks the session runs at once."""
     return int(spark.sparkContext.defaultParallelism)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _embedded() -> dict[str, str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -17,7 +16,8 @@ from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep
 from modelfactory.spark.census import CensusTable
-from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, reason
+from modelfactory.spark.errors import SPARK_ERRORS, reason
+from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
 from modelfactory.spark.progress import watched
 from modelfactory.training.worker import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA, train_batches
 
@@ -69,7 +69,7 @@ def train_groups(
             _with_keys(spark, outcomes, found, schedule).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
                 str(staging)
             )
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         raise BuildFailed(
             Diagnostic(
                 code=Code.RUN_FAILED,
