@@ -90,10 +90,13 @@ def _ask(names: Mapping[str, str]) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise input_error(Code.UNKNOWN_CLASS, f"cannot ask the estimator classes for their parameters: {last[0]}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+        raise input_error(
+            Code.UNKNOWN_CLASS, f"cannot ask the estimator classes for their parameters: {last[0]}"
+        ) from None
     return answer
 
 

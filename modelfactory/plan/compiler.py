@@ -91,7 +91,7 @@ class _FamilyCompiler:
     ) -> TrainStep:
         spec = self.spec
         estimator = self._estimator()
-        frames = any(f.kind == "categorical" for f in spec.features) or _has_nested(estimator)
+        frames = any(f.kind == "categorical" for f in spec.features) or self._hands_on(estimator)
         time = spec.evaluate.by_time.column if spec.evaluate and spec.evaluate.by_time else None
         fit = FitStep(
             family=spec.name,
@@ -300,6 +300,12 @@ class _FamilyCompiler:
                 transformers.append((kind, chained, names))
         return [("preprocess", EstimatorCall(path=COLUMN_TRANSFORMER, params=(("transformers", transformers),)))]
 
+    def _hands_on(self, estimator: EstimatorCall) -> bool:
+        """Tell whether the estimator fits others on its input, which then see the columns' names too."""
+        paths = {known.path for known in self.facts.values() if known.hands_on} - {PIPELINE}
+        calls = [call for _, call in dict(estimator.params)["steps"]] if estimator.path == PIPELINE else [estimator]
+        return any(call.path in paths or any(_holds_call(v) for _, v in call.params) for call in calls)
+
     def _call(self, written: EstimatorSpec) -> EstimatorCall:
         return self._made(written.class_, written.params)
 
@@ -399,12 +405,6 @@ def _weight_parameter(estimator: EstimatorCall) -> str:
         return "sample_weight"
     steps: list[tuple[str, EstimatorCall]] = dict(estimator.params)["steps"]
     return f"{steps[-1][0]}__sample_weight"
-
-
-def _has_nested(estimator: EstimatorCall) -> bool:
-    """Tell whether the estimator hands its input on to others, which then see the columns' names too."""
-    calls = [call for _, call in dict(estimator.params)["steps"]] if estimator.path == PIPELINE else [estimator]
-    return any(_holds_call(value) for call in calls for _, value in call.params)
 
 
 def _holds_call(value: Any) -> bool:

@@ -78,6 +78,8 @@ class Constraint:
             return False
         if (self.number == "fraction" and isinstance(value, int)) or math.isnan(value):
             return False
+        if math.isinf(value) and self.closed not in ("both", "right" if value > 0 else "left"):
+            return False
         above = self.low is None or value > self.low or (value == self.low and self.closed in ("left", "both"))
         below = self.high is None or value < self.high or (value == self.high and self.closed in ("right", "both"))
         return above and below
@@ -114,6 +116,7 @@ class ClassFacts:
         kind: what the class is for.
         parameters: by name.
         takes_weight: whether `fit` takes `sample_weight`.
+        hands_on: whether it fits other estimators on its input as it gets it, column names and all.
         open_ended: whether the class takes parameters that it does not name.
         error: why the class cannot be used; the other attributes mean nothing then.
     """
@@ -122,6 +125,7 @@ class ClassFacts:
     kind: ClassKind = "transformer"
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     takes_weight: bool = False
+    hands_on: bool = False
     open_ended: bool = False
     error: str | None = None
 

@@ -56,7 +56,7 @@ class GroupRows:
             return self.frame if rows is None else self.frame.iloc[rows]
         if self.columns is None:
             raise AssertionError("a group has a matrix or a frame")
-        return self.columns.T if rows is None else self.columns[:, rows].T
+        return self.columns.T if rows is None else np.take(self.columns, rows, axis=1).T
 
 
 def whole_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

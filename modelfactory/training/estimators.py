@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import importlib
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +31,8 @@ class Template:
 
     def for_group(self, group: int) -> Any:
         """Return a new estimator for a group; its random states come from the group's key alone."""
-        estimator = clone(self.estimator)
+        # A class with `fit` and `predict` alone has no parameters to clone by.
+        estimator = clone(self.estimator) if hasattr(self.estimator, "get_params") else copy.deepcopy(self.estimator)
         if self.random_states:
             estimator.set_params(**{name: group_seed(self.seed, group, name) for name in self.random_states})
         return estimator
@@ -37,7 +40,9 @@ class Template:
 
 def make_template(call: EstimatorCall, seed: int) -> Template:
     """Make the template of a family."""
-    estimator = construct(call)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a constructor has to say, it says again in each group
+        estimator = construct(call)
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     open_states = sorted(
         name

@@ -89,10 +89,23 @@ def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) ->
     Returns:
         The metrics that are defined, by name.
     """
-    predicted = model.predict(features)
+    predicted = np.asarray(model.predict(features))
+    if predicted.shape == (len(label), 1):
+        predicted = predicted.ravel()
+    if predicted.shape != label.shape:
+        raise ValueError(f"predict gave an array of shape {predicted.shape} for {len(label)} rows")
+    classes = getattr(model, "classes_", None)
     if any(METRICS[name].needs == "probabilities" for name in names):
-        return _metrics(names, label, predicted, model.predict_proba(features), model.classes_)
-    return _metrics(names, label, predicted, None, getattr(model, "classes_", None))
+        return _metrics(names, label, predicted, _scores(model, features), classes)
+    return _metrics(names, label, predicted, None, classes)
+
+
+def _scores(model: Any, features: Any) -> Floats | None:
+    """Return probabilities of the classes, shape (n, k), or a decision function of two classes, shape (n,)."""
+    for method in ("predict_proba", "decision_function"):
+        if hasattr(model, method):
+            return np.asarray(getattr(model, method)(features))
+    return None
 
 
 def measure_baseline(
@@ -162,6 +175,12 @@ def _metric(
 def _probabilistic(function: str, label: Labels, probabilities: Floats | None, classes: Labels | None) -> float | None:
     if probabilities is None or classes is None or not np.isin(label, classes).all():
         return None
+    if probabilities.ndim == 1:  # a decision function ranks rows; it is no probability
+        return (
+            float(sklearn_metrics.roc_auc_score(label == classes[1], probabilities))
+            if function == "roc_auc_score"
+            else None
+        )
     if function == "log_loss":
         return float(sklearn_metrics.log_loss(label, probabilities, labels=classes))
     if len(classes) == 2:

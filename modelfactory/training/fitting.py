@@ -23,6 +23,8 @@ from modelfactory.training.evaluation import mean_of, measure, measure_baseline,
 
 ERROR_LENGTH = 500
 WARNINGS_KEPT = 5
+LONGEST_ALARM = 1e8
+"""Seconds; the system's timer takes no more than some centuries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,10 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
                 fields = _fitted(step, template, rows, clock)
         except GroupTimeout:
             fields = {"status": Status.TIMED_OUT, "error": f"took longer than {step.timeout:g} s"}
-        except (Exception, SystemExit) as error:
-            fields = {"status": Status.FAILED, "error_type": type(error).__name__, "error": _bounded(error)}
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            fields = _fault(error)
     said = dict.fromkeys(f"{w.category.__name__}: {_bounded(w.message)}" for w in caught)
     return FitOutcome(
         group=rows.group,
@@ -79,6 +83,15 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
         warnings=tuple(list(said)[:WARNINGS_KEPT]),
         **fields,
     )
+
+
+def failed_group(rows: GroupRows, error: Exception) -> FitOutcome:
+    """Return the outcome of a group whose estimator could not even be made."""
+    return FitOutcome(group=rows.group, n_seen=len(rows), **_fault(error))
+
+
+def _fault(error: BaseException) -> dict[str, Any]:
+    return {"status": Status.FAILED, "error_type": type(error).__name__, "error": _bounded(error)}
 
 
 @dataclass(slots=True)
@@ -93,6 +106,8 @@ class _Measurement:
 
 
 def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock) -> dict[str, Any]:
+    if step.task == "classification" and _is_constant(rows.label, np.arange(len(rows))):
+        return {"status": Status.ONE_CLASS}
     found = _Measurement()
     again = False
     if step.evaluation is not None and rows.label is not None:
@@ -159,7 +174,11 @@ def _is_constant(label: Any, rows: Rows) -> bool:
 
 
 def _bounded(error: object) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = f"a {type(error).__name__} whose text cannot be read"
+    text = text.encode("utf-8", "backslashreplace").decode()  # Arrow takes no lone surrogates
     return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
 
 
@@ -187,13 +206,22 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
         yield
         return
 
-    def expire(_signal: int, _frame: object) -> None:
-        raise GroupTimeout
+    armed = True
+    ends = time.monotonic() + seconds
 
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    def expire(_signal: int, _frame: object) -> None:
+        if armed:
+            raise GroupTimeout
+
+    before = signal.getsignal(signal.SIGALRM)
     try:
+        signal.signal(signal.SIGALRM, expire)
+        # It rings again, for code that swallows everything it is thrown.
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_ALARM), 1.0)
         yield
     finally:
+        armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if time.monotonic() > ends:
+        raise GroupTimeout

@@ -7,12 +7,24 @@ that only read project files never import scikit-learn.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
 import numbers
 import sys
 from typing import Any
+
+
+def _interval_of(number: str, low: float | None, high: float | None, closed: str = "both") -> dict[str, Any]:
+    ends = []
+    if low is not None:
+        ends.append(f"{'>=' if closed in ('left', 'both') else '>'} {low}")
+    if high is not None:
+        ends.append(f"{'<=' if closed in ('right', 'both') else '<'} {high}")
+    text = " ".join(["int" if number == "int" else "float", " and ".join(ends)]).strip()
+    return {"kind": "interval", "text": text, "number": number, "low": low, "high": high, "closed": closed}
+
 
 _TYPES: dict[Any, tuple[str, str]] = {
     bool: ("bool", "true or false"),
@@ -25,15 +37,20 @@ _TYPES: dict[Any, tuple[str, str]] = {
     numbers.Integral: ("int", "int"),
     numbers.Real: ("number", "float"),
 }
-_WORDS = {
-    "boolean": [("bool", "true or false")],
-    "random_state": [("int", "int"), ("null", "null")],
-    "verbose": [("int", "int"), ("bool", "true or false")],
-    "array-like": [("list", "list")],
-    "cv_object": [("int", "int"), ("null", "null")],
-    "missing_values": [("int", "int"), ("number", "float"), ("text", "text"), ("null", "null")],
-    "no_validation": [("any", "")],
-    "nan": [("number", "float")],
+_INNER = {"estimator", "estimators", "regressor", "classifier", "final_estimator", "transformers", "transformer_list"}
+"""Parameters of classes that fit other estimators on the input as they get it."""
+_HANDS_ON = {"Isomap"}
+"""Classes that do so without such a parameter."""
+_NULL = {"kind": "null", "text": "null"}
+_WORDS: dict[str, list[dict[str, Any]]] = {
+    "boolean": [{"kind": "bool", "text": "true or false"}],
+    "random_state": [_interval_of("int", 0, 2**32 - 1), _NULL],
+    "verbose": [_interval_of("int", 0, None), {"kind": "bool", "text": "true or false"}],
+    "array-like": [{"kind": "list", "text": "list"}],
+    "cv_object": [_interval_of("int", 2, None), _NULL],
+    "missing_values": [{"kind": "number", "text": "number"}, {"kind": "text", "text": "text"}, _NULL],
+    "no_validation": [{"kind": "any", "text": ""}],
+    "nan": [{"kind": "number", "text": "float"}],
 }
 
 
@@ -42,12 +59,12 @@ def facts_of(path: str) -> dict[str, Any]:
     module_name, _, class_name = path.rpartition(".")
     try:
         cls = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # any package may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # any package may do anything when it is imported
         return {"path": path, "error": f"{type(error).__name__}: {error}"}
     fit = getattr(cls, "fit", None)
     if not inspect.isclass(cls) or not callable(fit):
         return {"path": path, "error": "not a class with a `fit` method"}
-    signature = inspect.signature(cls.__init__)
+    signature = inspect.signature(cls if cls.__init__ is object.__init__ else cls.__init__)
     constraints = getattr(cls, "_parameter_constraints", None) or {}
     parameters = {
         name: {
@@ -61,6 +78,7 @@ def facts_of(path: str) -> dict[str, Any]:
         "path": path,
         "kind": _kind(cls),
         "parameters": parameters,
+        "hands_on": bool(_INNER & signature.parameters.keys()) or cls.__name__ in _HANDS_ON,
         "takes_weight": "sample_weight" in inspect.signature(fit).parameters,
         "open_ended": any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()),
     }
@@ -96,8 +114,7 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
     if item is None:
         return [{"kind": "null", "text": "null"}]
     if isinstance(item, str):
-        pairs = _WORDS.get(item, [("object", "")])
-        return [{"kind": kind, "text": text} for kind, text in pairs]
+        return _WORDS.get(item, [{"kind": "object", "text": ""}])
     if isinstance(item, type):
         kind, text = _TYPES.get(item, ("estimator" if item.__module__ == "sklearn.base" else "object", ""))
         return [{"kind": kind, "text": text}]
@@ -108,7 +125,7 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
             options = sorted((o for o in item.options if isinstance(o, str | int | float)), key=repr)
             return [{"kind": "options", "text": " or ".join(f"`{o}`" for o in options), "options": options}]
         case "MissingValues":
-            return [{"kind": kind, "text": text} for kind, text in _WORDS["missing_values"]]
+            return _WORDS["missing_values"]
         case "HasMethods":
             return [{"kind": "estimator", "text": "an estimator"}]
         case "Hidden":
@@ -118,30 +135,18 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
 
 
 def _interval(item: Any) -> dict[str, Any]:
+    infinite = (None, float("inf"), float("-inf"))
+    low, high = (None if end in infinite else end for end in (item.left, item.right))
     number = {"Integral": "int", "RealNotInt": "fraction"}.get(item.type.__name__, "real")
-    infinite = (float("inf"), float("-inf"))
-    low = None if item.left is None or item.left in infinite else item.left
-    high = None if item.right is None or item.right in infinite else item.right
-    ends = []
-    if low is not None:
-        ends.append(f"{'>=' if item.closed in ('left', 'both') else '>'} {low}")
-    if high is not None:
-        ends.append(f"{'<=' if item.closed in ('right', 'both') else '<'} {high}")
-    text = " ".join(["int" if number == "int" else "float", " and ".join(ends)]).strip()
-    return {
-        "kind": "interval",
-        "text": text,
-        "number": number,
-        "low": low,
-        "high": high,
-        "closed": item.closed,
-    }
+    return _interval_of(number, low, high, item.closed)
 
 
 def main() -> None:
     """Answer one request on stdin."""
     names: dict[str, str] = json.load(sys.stdin)
-    json.dump({name: facts_of(path) for name, path in names.items()}, sys.stdout)
+    with contextlib.redirect_stdout(sys.stderr):  # packages that print when they are imported
+        found = {name: facts_of(path) for name, path in names.items()}
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":

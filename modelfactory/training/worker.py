@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
 from modelfactory.training.batches import split_groups, whole_groups
-from modelfactory.training.estimators import make_template
-from modelfactory.training.fitting import FitOutcome, fit_group
+from modelfactory.training.estimators import Template, make_template
+from modelfactory.training.fitting import FitOutcome, failed_group, fit_group
 
 FORMAT = "pickle"
 MODEL_FIELDS = ("model", "format", "sha256")
@@ -60,13 +60,20 @@ def train_batches(step: FitStep, batches: Iterable[pa.RecordBatch]) -> Iterator[
     Yields:
         Batches of `OUTCOME_SCHEMA`, one row per group.
     """
-    template = make_template(step.estimator, step.seed)
+    template: Template | Exception
+    try:
+        template = make_template(step.estimator, step.seed)
+    except Exception as error:
+        template = error
     with threadpool_limits(1), joblib.parallel_config(backend="sequential"):
         pending: list[FitOutcome] = []
         size = 0
         for chunk in whole_groups(batches):
             for rows in split_groups(step, chunk):
-                outcome = fit_group(step, template, rows)
+                if isinstance(template, Template):
+                    outcome = fit_group(step, template, rows)
+                else:
+                    outcome = failed_group(rows, template)
                 pending.append(outcome)
                 size += len(outcome.model or b"")
                 if size >= _BATCH_BYTES or len(pending) >= _BATCH_GROUPS:
