@@ -9,8 +9,11 @@ MfError                 something `mf` explains in the user's words; carries dia
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -86,6 +89,15 @@ class Diagnostic:
     source_line: str | None = None
     help: str | None = None
 
+    def hiding(self, shown_as: Mapping[str, str]) -> Diagnostic:
+        """Return the diagnostic with references in the place of values that are not to be shown."""
+        message, hint = self.message, self.help
+        for value, reference in shown_as.items():
+            whole = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
+            message = whole.sub(lambda _, r=reference: r, message)  # type: ignore[misc]
+            hint = hint and whole.sub(lambda _, r=reference: r, hint)  # type: ignore[misc]
+        return dataclasses.replace(self, message=message, help=hint)
+
     def sort_key(self) -> tuple[str, int, int, str]:
         """Order diagnostics by file, then by place."""
         where = self.position or Position(0, 0)
@@ -102,11 +114,16 @@ class Diagnostic:
                 lines += [
                     f"{' ' * width} |",
                     f"{place.line} | {self.source_line}",
-                    f"{' ' * width} | {' ' * (place.column - 1)}{'^' * max(place.length, 1)}",
+                    f"{' ' * width} | {_blank(self.source_line[: place.column - 1])}{'^' * max(place.length, 1)}",
                 ]
         if self.help:
             lines.append(f"help: {self.help}")
         return "\n".join(lines)
+
+
+def _blank(text: str) -> str:
+    """Return blanks as wide as a text on a terminal; a tab stays a tab."""
+    return "".join("\t" if c == "\t" else "  " if unicodedata.east_asian_width(c) in "WF" else " " for c in text)
 
 
 class MfError(Exception):

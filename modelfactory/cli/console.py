@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +64,7 @@ class Console:
     def json_lines(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write one JSON object a line to stdout."""
         for row in rows:
-            self.data(json.dumps(row, default=str, ensure_ascii=False))
+            self.data(json.dumps(_finite(row), default=str, ensure_ascii=False, allow_nan=False))
 
     # Messages ---------------------------------------------------------------------------------------------------
 
@@ -235,6 +236,19 @@ class Console:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         sys.stderr.write(json.dumps({"time": now, "level": level, "event": event, **fields}, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Put null in the place of numbers that JSON does not have."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
 
 
 class _LiveFamily:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,8 @@ def write_families(
         case Output.SELECTOR:
             console.lines(f"path:{item.path},{item.name}" for item in listings)
         case Output.JSON | Output.CSV:
-            _write_rows(console, [asdict(item) for item in listings], output, keys)
+            names = [field.name for field in fields(FamilyListing)]
+            _write_rows(console, [asdict(item) for item in listings], names, output, keys)
 
 
 def write_groups(console: Console, table: pa.Table, output: Output, keys: str | None) -> None:
@@ -49,7 +50,7 @@ def write_groups(console: Console, table: pa.Table, output: Output, keys: str | 
     if output == Output.TABLE:
         console.out.print(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
     elif output in (Output.JSON, Output.CSV):
-        _write_rows(console, rows, output, keys)
+        _write_rows(console, rows, table.column_names, output, keys)
     else:
         raise input_error(Code.BAD_OPTION, f"`--output {output}` lists families, not groups", help="table, json or csv")
 
@@ -80,14 +81,15 @@ def write_details(console: Console, details: FamilyDetails, *, as_json: bool, no
             console.out.print(table)
 
 
-def _write_rows(console: Console, rows: list[dict[str, Any]], output: Output, keys: str | None) -> None:
-    if keys is not None and rows:
-        wanted = [key for key in re.split(r"[,\s]+", keys) if key]
-        unknown = [key for key in wanted if key not in rows[0]]
-        if unknown:
-            raise input_error(Code.BAD_OPTION, f"no key `{unknown[0]}`", help=did_you_mean(unknown[0], list(rows[0])))
-        rows = [{key: row[key] for key in wanted} for row in rows]
+def _write_rows(
+    console: Console, rows: list[dict[str, Any]], names: Sequence[str], output: Output, keys: str | None
+) -> None:
+    wanted = list(names) if keys is None else [key for key in re.split(r"[,\s]+", keys) if key]
+    for key in wanted:
+        if key not in names:
+            raise input_error(Code.BAD_OPTION, f"no key `{key}`", help=did_you_mean(key, list(names)))
+    rows = [{key: row[key] for key in wanted} for row in rows]
     if output == Output.CSV:
-        console.data(csv_text(rows))
+        console.data(csv_text(rows, wanted))
     else:
         console.json_lines(rows)

@@ -131,13 +131,12 @@ def check_table(checks: Iterable[Check]) -> Table:
     return table
 
 
-def csv_text(rows: Sequence[dict[str, Any]]) -> str:
+def csv_text(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> str:
     """Write rows as CSV with a header; lists are joined by spaces, mappings as `name=value`."""
     out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    writer = csv.DictWriter(out, fieldnames=names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
 
 

@@ -79,7 +79,7 @@ def _class_names(spec: FamilySpec) -> Iterator[str]:
 def _nested_names(params: Any) -> Iterable[str]:
     for _, nested in nested_values(params):
         yield nested["class"]
-        yield from _nested_names(nested.get("params", {}))
+        yield from _nested_names(nested.get("params"))
 
 
 def _ask(names: Mapping[str, str]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str
     Raises:
         InputError: no such family or column, the family was never built, or the expression cannot be read.
     """
-    from modelfactory.store.filters import column, filter_table
+    from modelfactory.store.filters import filter_table, plain_column
     from modelfactory.store.groups import read_groups
 
     _, version = built_family(workspace, name)
@@ -117,7 +117,7 @@ def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str
     if where is not None:
         table = filter_table(table, where)
     if sort is not None:
-        by = column(table, sort.removeprefix("-"))
+        by = plain_column(table, sort.removeprefix("-"))
         order = "descending" if sort.startswith("-") else "ascending"
         table = table.append_column("_sort", by).sort_by([("_sort", order)]).drop_columns("_sort")
     return table if limit is None else table.slice(0, limit)
@@ -193,7 +193,7 @@ def _resolved(family: Family) -> list[ResolvedValue]:
     found = []
     for key in FamilySpec.model_fields:
         origins = family.origins.get(key, ())
-        value = family.definition[key] if origins and key not in ("tags", "meta") else values.get(key)
+        value = family.definition[key] if origins else None
         resolved = values.get(key)
         if origins:
             places = [origin.text() for origin in origins]

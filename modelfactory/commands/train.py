@@ -24,7 +24,7 @@ from modelfactory.project.loading import Family
 from modelfactory.project.variables import hide_environment
 from modelfactory.spark.census import CensusTable, take_census
 from modelfactory.spark.errors import UnreadableInput
-from modelfactory.spark.inputs import Input, input_path
+from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, train_groups
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
@@ -119,10 +119,10 @@ def _census(step: TrainStep, family: Family, table: Input, environ: Mapping[str,
         found = take_census(table, classes=step.fit.task == "classification")
     except UnreadableInput as error:
         said = hide_environment(f"Spark cannot read the input: {error}", step.whole_input, environ)
-        raise InputError(family.diagnostic(Code.SPARK_SQL, said, input_path(step))) from error
+        raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
     if not len(found.census.group):
         message = f"the input of family `{family.name}` has no rows"
-        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, input_path(step)))
+        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, step.input_path))
     if step.null_keys == "error" and found.census.null_key.any():
         rows = int(found.census.n_rows[found.census.null_key].sum())
         raise InputError(

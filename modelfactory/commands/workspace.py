@@ -142,6 +142,8 @@ def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
             help=f"declare one in {' or '.join(f'`{p}/`' for p in project.spec.family_paths)}",
         )
     written = " ".join(select)
+    if select and not written.strip():
+        return Diagnostic(code=Code.NOTHING_SELECTED, message="the selection is empty")
     method, _, value = written.rpartition(":")
     tags = [tag for family in project.families for tag in family.spec.tags]
     known = {"tag": tags, "path": [family.path for family in project.families]}.get(method, names)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
@@ -56,7 +58,7 @@ def compile_plan(
         known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in _NO_DEFAULT)
         for known in facts.values()
     }
-    return Plan(tuple(steps), defaults), mistakes
+    return Plan(tuple(steps), defaults), [mistake.hiding(project.shown_as) for mistake in mistakes]
 
 
 class _FamilyCompiler:
@@ -77,6 +79,7 @@ class _FamilyCompiler:
         self._check_columns()
         for path, call in self._written_calls():
             self._check_call(path, call)
+        self._check_steps()
         rendered = self._render()
         final = self._final()
         task = self._task(final) if final is not None else "unsupervised"
@@ -110,7 +113,7 @@ class _FamilyCompiler:
         decides = [
             relation,
             spec.where,
-            sources,
+            [dataclasses.replace(source, columns=()) for source in sources],
             spec.group_by,
             spec.label,
             spec.weight,
@@ -124,6 +127,7 @@ class _FamilyCompiler:
             family=spec.name,
             relation=relation,
             where=spec.where,
+            input_key=next(key for key in ("source", "sql", "sql_file") if getattr(spec, key) is not None),
             sources=sources,
             keys=spec.group_by,
             label=spec.label,
@@ -154,11 +158,14 @@ class _FamilyCompiler:
         for path, name in self._named_columns():
             if name.lower().startswith(INTERNAL_PREFIX):
                 self._mistake(Code.RESERVED_COLUMN, f"column names may not begin with `{INTERNAL_PREFIX}`", path)
-        names = [feature.name for feature in spec.features]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                self._mistake(Code.CONFLICT, f"feature `{name}` is listed twice", ("features", index))
-            if name == spec.label:
+        features = [feature.name for feature in spec.features]
+        for index in _repeated(features):
+            self._mistake(Code.CONFLICT, f"feature `{features[index]}` is listed twice", ("features", index))
+        for index in _repeated(spec.group_by):
+            self._mistake(Code.CONFLICT, f"group column `{spec.group_by[index]}` is listed twice", ("group_by", index))
+        label = (spec.label or "").lower()
+        for index, name in enumerate(features):
+            if name.lower() == label:
                 self._mistake(
                     Code.CONFLICT,
                     f"`{name}` is both a feature and the label",
@@ -166,9 +173,7 @@ class _FamilyCompiler:
                     help="a model that is given its label learns nothing else",
                 )
         for index, key in enumerate(spec.group_by):
-            if key in spec.group_by[:index]:
-                self._mistake(Code.CONFLICT, f"group column `{key}` is listed twice", ("group_by", index))
-            if key == spec.label:
+            if key.lower() == label:
                 self._mistake(Code.CONFLICT, f"`{key}` is both a group column and the label", ("group_by", index))
 
     def _named_columns(self) -> Iterator[tuple[KeyPath, str]]:
@@ -176,12 +181,16 @@ class _FamilyCompiler:
         yield from ((("group_by", i), name) for i, name in enumerate(spec.group_by))
         yield from ((("features", i), feature.name) for i, feature in enumerate(spec.features))
         yield from (((key,), name) for key in ("label", "weight") if (name := getattr(spec, key)) is not None)
+        if spec.evaluate is not None and spec.evaluate.by_time is not None:
+            yield ("evaluate", "by_time", "column"), spec.evaluate.by_time.column
 
     # Input ------------------------------------------------------------------------------------------------------
 
     def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
         relations = {name: self._relation(name) for name in self.project.sources}
         if self.spec.source is not None:
+            if self.spec.source not in relations and not self.project.sources_complete:
+                return None  # it may be the one that is reported as broken
             if self.spec.source not in relations:
                 near = did_you_mean(self.spec.source, list(relations))
                 self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
@@ -200,14 +209,20 @@ class _FamilyCompiler:
             )
         except SqlTemplateError as error:
             place = f" (line {error.line} of the query)" if error.line is not None else ""
-            self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
+            if self.project.sources_complete or "unknown source" not in str(error):
+                self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
             return None
-        indented = rendered.text.rstrip(";").replace("\n", "\n  ")
-        return f"(\n  {indented}\n)", tuple(self._source_read(name) for name in rendered.sources)
+        if not re.sub(r"--[^\n]*|/\*.*?\*/", "", rendered.text, flags=re.DOTALL).strip(" ;\n\t\r"):
+            self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
+            return None
+        # On lines of its own and unchanged: a comment may end it, and a text may span lines.
+        return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self._source_read(name) for name in rendered.sources)
 
     def _relation(self, name: str) -> str:
         table = self.project.sources[name].spec.table
-        return quoted(name) if table is None else ".".join(quoted(part) for part in table.split("."))
+        if table is None:
+            return quoted(name)
+        return table if "${env:" in table else ".".join(quoted(part) for part in table.split("."))
 
     def _source_read(self, name: str) -> SourceRead:
         spec = self.project.sources[name].spec
@@ -234,6 +249,28 @@ class _FamilyCompiler:
     def _check_call(self, path: KeyPath, call: EstimatorSpec) -> None:
         for mistake in check_class(call.class_, call.params, self.facts, self.project.spec.estimator_packages):
             self._mistake(mistake.code, mistake.message, (*path, *mistake.path), key=mistake.key, help=mistake.help)
+
+    def _check_steps(self) -> None:
+        """Check the names of a pipeline's steps, and that all but the last can transform."""
+        spec = self.spec
+        names = [step.name for step in spec.pipeline]
+        for index in _repeated([*names, *(["estimator"] if spec.estimator else [])]):
+            place = ("pipeline", min(index, len(names) - 1), "name")
+            self._mistake(Code.CONFLICT, "two steps of the pipeline have one name", place)
+        for index, name in enumerate(names):
+            if "__" in name or name in ("steps", "memory", "verbose", "transform_input"):
+                self._mistake(
+                    Code.CONFLICT, f"scikit-learn takes no step with the name `{name}`", ("pipeline", index, "name")
+                )
+        inner = [(path, call) for path, call in self._written_calls() if path[0] != "estimator"]
+        if spec.estimator is None:
+            inner = [(path, call) for path, call in inner if path != ("pipeline", len(names) - 1)]
+        for path, call in inner:
+            found = self.facts.get(call.class_)
+            if found is not None and found.error is None and not found.transforms:
+                name = found.path.rpartition(".")[2]
+                message = f"{name} cannot stand in front of an estimator: it has no `transform`"
+                self._mistake(Code.CONFLICT, message, (*path, "class"))
 
     def _final(self) -> ClassFacts | None:
         final = self.spec.estimator or self.spec.pipeline[-1]
@@ -323,7 +360,7 @@ class _FamilyCompiler:
     def _value(self, value: Any) -> Any:
         name = nested_class(value)
         if name is not None:
-            return self._made(name, value.get("params", {}))
+            return self._made(name, value.get("params") or {})
         match value:
             case list():
                 items = [self._value(item) for item in value]
@@ -345,6 +382,9 @@ class _FamilyCompiler:
             return None
         for index, name in enumerate(written.metrics):
             self._check_metric(name, task, index)
+        for index in _repeated(written.metrics):
+            message = f"metric `{written.metrics[index]}` is listed twice"
+            self._mistake(Code.CONFLICT, message, ("evaluate", "metrics", index))
         method, share = _method(written)
         return Evaluation(
             method=method,
@@ -377,6 +417,12 @@ class _FamilyCompiler:
         help: str | None = None,
     ) -> None:
         self.mistakes.append(self.family.diagnostic(code, message, path, key=key, help=help))
+
+
+def _repeated(names: Sequence[str]) -> list[int]:
+    """Return the indexes of names that stand before, upper and lower case being the same, as for Spark."""
+    folded = [name.lower() for name in names]
+    return [index for index, name in enumerate(folded) if name in folded[:index]]
 
 
 def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds"], float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from modelfactory.diagnostics import did_you_mean
@@ -33,18 +33,49 @@ class RenderedSql:
 
 
 class EnvironmentValue(str):
-    """A value of the environment inside a template: compares as itself, prints as a reference to it."""
+    """A value of the environment inside a template.
 
-    name: str
+    It compares as the value, and is in every other way a placeholder, which becomes a reference once the template is
+    rendered: whatever a template does to it, the value is not in the result.
+    """
 
-    def __new__(cls, name: str, value: str) -> EnvironmentValue:
-        """Wrap the value of variable `name`."""
-        made = super().__new__(cls, value)
-        made.name = name
+    _value: str
+
+    def __new__(cls, placeholder: str, value: str) -> EnvironmentValue:
+        """Wrap a value; its text is the placeholder."""
+        made = super().__new__(cls, placeholder)
+        made._value = value
         return made
 
-    def __str__(self) -> str:
-        return f"${{env:{self.name}}}"
+    def __eq__(self, other: object) -> bool:
+        return self._value == (other._value if isinstance(other, EnvironmentValue) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+
+class _Environment:
+    """Hands out placeholders for values of the environment and puts references in their place."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.names: list[str] = []
+
+    def placeholder(self, name: str) -> EnvironmentValue:
+        if name not in self.names:
+            self.names.append(name)
+        return EnvironmentValue(f"{_OPEN}{chr(_FIRST + self.names.index(name))}{_CLOSE}", self.environ[name])
+
+    def referenced(self, text: str) -> str:
+        for index, name in enumerate(self.names):
+            text = text.replace(f"{_OPEN}{chr(_FIRST + index)}{_CLOSE}", f"${{env:{name}}}")
+        return text
+
+
+_OPEN, _CLOSE, _FIRST = "\ue000", "\ue001", 0xE100  # characters for private use, which no filter changes
 
 
 def render_sql(
@@ -83,20 +114,26 @@ def render_sql(
             raise _Unknown("variable", name, variables)
         return variables.get(name, default)
 
+    environment = _Environment(environ)
+
     def env_var(name: str, default: str | None = None) -> str:
         if name in environ:
-            return EnvironmentValue(name, environ[name])
+            return environment.placeholder(name)
         if default is None:
             raise _Unknown("environment variable", name, ())
         return default
 
-    jinja = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_plain)
+    jinja = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_checked)
     try:
         text = jinja.from_string(template).render(source=source, var=var, env_var=env_var, target=target)
     except TemplateSyntaxError as error:
         raise SqlTemplateError(error.message or "syntax error", error.lineno) from error
-    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-        raise SqlTemplateError(str(error), _template_line(error)) from error
+    except Exception as error:  # a template can raise whatever its filters and methods raise
+        said = environment.referenced(str(error) or type(error).__name__).replace("render_sql.<locals>.", "")
+        raise SqlTemplateError(" ".join(said.split()), _template_line(error)) from error
+    text = environment.referenced(text)
+    if _OPEN in text or _CLOSE in text:
+        raise SqlTemplateError("a value of env_var() can be compared and written, not changed", None)
     return RenderedSql(text.strip(), tuple(read))
 
 
@@ -108,8 +145,11 @@ class _Unknown(TemplateError):
         super().__init__(f"unknown {kind} `{name}`" + (f"; {hint}" if hint else ""))
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, EnvironmentValue) else value
+def _checked(value: Any) -> Any:
+    if callable(value) and not isinstance(value, Undefined):
+        name = getattr(value, "__name__", "it")
+        raise TemplateError(f"`{name}` must be called: {name}('…')")
+    return value
 
 
 def _template_line(error: BaseException) -> int | None:

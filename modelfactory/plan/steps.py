@@ -129,6 +129,7 @@ class TrainStep:
         family: name of the family.
         relation: what the query selects from: a source's view or table, or the rendered `sql` in parentheses.
         where: predicate on the input, if any.
+        input_key: key of the definition that names the input: `source`, `sql` or `sql_file`.
         sources: what the query reads.
         keys: group columns.
         label: label column, if any.
@@ -147,6 +148,7 @@ class TrainStep:
     family: str
     relation: str
     where: str | None
+    input_key: str
     sources: tuple[SourceRead, ...]
     keys: tuple[str, ...]
     label: str | None
@@ -160,6 +162,11 @@ class TrainStep:
     max_failed_count: int | None
     definition_fingerprint: str
     metadata_fingerprint: str
+
+    @property
+    def input_path(self) -> tuple[str, ...]:
+        """Where in the definition it is written which rows there are."""
+        return ("where",) if self.where is not None else (self.input_key,)
 
     @property
     def columns(self) -> tuple[str, ...]:

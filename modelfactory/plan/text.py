@@ -93,8 +93,8 @@ def _evaluation_text(evaluation: Evaluation | None, time: str | None) -> str:
     if evaluation is None:
         return "none: fitted on all rows, no metrics"
     how = {
-        "holdout": f"{evaluation.share:.0%} of the rows of each group, chosen by a hash of each row",
-        "by_time": f"the latest {evaluation.share:.0%} of the rows of each group by {time}",
+        "holdout": f"{evaluation.share * 100:g}% of the rows of each group, chosen by a hash of each row",
+        "by_time": f"the latest {evaluation.share * 100:g}% of the rows of each group by {time}",
         "folds": f"{evaluation.folds} folds by a hash of each row; the stored model is fitted on all rows",
     }[evaluation.method]
     again = "; fitted again on all rows" if evaluation.refit else ""

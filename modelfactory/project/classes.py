@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.diagnostics import Code, did_you_mean, nearest
 from modelfactory.project.positions import KeyPath
 
 ClassKind = Literal["regressor", "classifier", "transformer", "unsupervised"]
@@ -117,6 +117,7 @@ class ClassFacts:
         parameters: by name.
         takes_weight: whether `fit` takes `sample_weight`.
         hands_on: whether it fits other estimators on its input as it gets it, column names and all.
+        transforms: whether it can stand in front of an estimator.
         open_ended: whether the class takes parameters that it does not name.
         error: why the class cannot be used; the other attributes mean nothing then.
     """
@@ -126,6 +127,7 @@ class ClassFacts:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     takes_weight: bool = False
     hands_on: bool = False
+    transforms: bool = False
     open_ended: bool = False
     error: str | None = None
 
@@ -155,7 +157,7 @@ class Mistake:
 
 def nested_class(value: Any) -> str | None:
     """Return the class name if a parameter's value is a nested estimator, else None."""
-    if isinstance(value, dict) and isinstance(value.get("class"), str) and value.keys() <= {"class", "params"}:
+    if isinstance(value, dict) and isinstance(value.get("class"), str):
         return str(value["class"])
     return None
 
@@ -205,13 +207,21 @@ def check_class(
             continue
         nested = list(nested_values(value, path))
         for inner, call in nested:
-            for mistake in check_class(call["class"], call.get("params", {}), facts, packages):
+            for mistake in _check_nested(call, facts, packages):
                 yield Mistake(mistake.code, mistake.message, (*inner, *mistake.path), mistake.key, mistake.help)
         forms = parameter.constraints if parameter is not None else ()
         if forms and not any(form.admits(value) for form in forms):
             if isinstance(value, list) and nested:
                 continue
             shown = "null" if value is None else repr(value)
+            if isinstance(value, str) and any(form.kind == "estimator" for form in forms):
+                yield Mistake(
+                    Code.BAD_PARAMETER,
+                    f"parameter `{key}` of {name.rpartition('.')[2]} is an estimator",
+                    path,
+                    help=f"write {{class: {value}}}",
+                )
+                continue
             options = [o for form in forms for o in form.options if isinstance(o, str)]
             near = did_you_mean(value, options) if isinstance(value, str) and options else None
             yield Mistake(
@@ -222,31 +232,33 @@ def check_class(
             )
 
 
+def _check_nested(call: dict[str, Any], facts: Mapping[str, ClassFacts], packages: Iterable[str]) -> Iterator[Mistake]:
+    for key in call.keys() - {"class", "params"}:
+        yield Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, ["class", "params"]))
+    params = call.get("params", {})
+    if isinstance(params, dict):
+        yield from check_class(call["class"], params, facts, packages)
+    else:
+        yield Mistake(Code.BAD_VALUE, "`params` must be a mapping", ("params",))
+
+
 def _unknown_class(name: str, found: ClassFacts | None, packages: Iterable[str]) -> Mistake:
     top, dot, _ = name.partition(".")
-    if dot and top not in packages:
+    if dot and top and top not in packages:
         return Mistake(
             Code.UNKNOWN_CLASS,
             f"class `{name}` is not of an allowed package",
             ("class",),
             help=f"add `{top}` to `estimator_packages` in the project file",
         )
+    known = [f"{module}.{n}" for n, module in sklearn_names().items()] if dot else list(sklearn_names())
+    near = nearest(name, [k for k in known if k != name])
+    help_ = f"did you mean `{near}`?" if near else None
     if dot:
         reason = f": {found.error}" if found is not None and found.error else ""
-        near = did_you_mean(name, [f"{module}.{n}" for n, module in sklearn_names().items()])
-        return Mistake(
-            Code.UNKNOWN_CLASS,
-            f"class `{name}` cannot be imported{reason}",
-            ("class",),
-            help=near if near and near.startswith("did") else None,
-        )
-    near = did_you_mean(name, list(sklearn_names()))
-    return Mistake(
-        Code.UNKNOWN_CLASS,
-        f"unknown scikit-learn class `{name}`",
-        ("class",),
-        help=near if near and near.startswith("did") else "write the full dotted path of a class from another package",
-    )
+        return Mistake(Code.UNKNOWN_CLASS, f"class `{name}` cannot be used{reason}", ("class",), help=help_)
+    help_ = help_ or "write the full dotted path of a class from another package"
+    return Mistake(Code.UNKNOWN_CLASS, f"unknown scikit-learn class `{name}`", ("class",), help=help_)
 
 
 def sklearn_names() -> dict[str, str]:

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from modelfactory.project.yaml12 import DuplicateKey, YamlLoader
 PROJECT_FILES = ("mf_project.yml", "mf_project.yaml", "mf_project.toml")
 SUFFIXES = (".yml", ".yaml", ".toml")
 FOLDER_DEFAULTS = "_defaults"
+DEEPEST = 40
+"""Levels of nesting a project file may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Document:
     ) -> Diagnostic:
         """Describe a mistake at `path`; `key` points at the key and not at its value."""
         position = locate(self.text, self.file.suffix, path, key=key)
-        line = None if self.secret or position is None else self.text.splitlines()[position.line - 1]
+        line = None if self.secret or position is None else self.text.split("\n")[position.line - 1].rstrip("\r")
         return Diagnostic(code=code, message=message, file=self.name, position=position, source_line=line, help=help)
 
 
@@ -86,7 +89,7 @@ def find_project_file(folder: Path, *, search_parents: bool) -> Path:
 
 def find_definition_files(folder: Path) -> Iterator[Path]:
     """Yield the YAML and TOML files in and below `folder`, sorted by path."""
-    yield from sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+    yield from sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and not p.is_dir())
 
 
 def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
@@ -98,7 +101,7 @@ def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
     """
     name = str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise input_error(Code.UNREADABLE, f"cannot read the file: {error.strerror}", file=name) from error
     except UnicodeDecodeError as error:
@@ -106,8 +109,14 @@ def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
     if not text.strip():
         raise input_error(Code.EMPTY_FILE, "the file is empty", file=name)
     draft = Document(file, name, text, {}, secret)
-    data = _read_toml(draft) if file.suffix == ".toml" else _read_yaml(draft)
-    if data is None:
+    try:
+        data = _plain(_read_toml(draft) if file.suffix == ".toml" else _read_yaml(draft))
+    except RecursionError:
+        message = f"the file is nested deeper than {DEEPEST} levels, or holds itself"
+        raise input_error(Code.SYNTAX, message, file=name) from None
+    except _NotPlain as error:
+        raise InputError(draft.diagnostic(Code.SYNTAX, f"{error} cannot stand in a project file")) from None
+    if data is None or data == {}:
         raise input_error(Code.EMPTY_FILE, "the file holds nothing but comments", file=name)
     if not isinstance(data, dict):
         raise InputError(draft.diagnostic(Code.BAD_VALUE, f"the file must hold keys and values, not {kind_of(data)}"))
@@ -150,7 +159,7 @@ def kind_of(value: object) -> str:
 
 def _read_toml(draft: Document) -> Any:
     try:
-        return _plain_toml(tomllib.loads(draft.text))
+        return tomllib.loads(draft.text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at (?:line (\d+), column (\d+)|end of document)\)", str(error))
         message = re.sub(r"\s*\(at [^)]*\)$", "", str(error))
@@ -158,27 +167,53 @@ def _read_toml(draft: Document) -> Any:
             position = Position(int(found[1]), int(found[2]))
         else:
             position = Position(len(draft.text.splitlines()), 1)
-        code = Code.DUPLICATE_KEY if "overwrite" in message or "declare" in message else Code.SYNTAX
-        raise InputError(_at(draft, code, f"not valid TOML: {message}", position)) from error
+        if "overwrite" in message or "declare" in message:
+            raise InputError(_twice(draft, position)) from error
+        raise InputError(_at(draft, Code.SYNTAX, f"not valid TOML: {message}", position)) from error
+    except ValueError as error:
+        raise InputError(_at(draft, Code.SYNTAX, f"not valid TOML: {error}", Position(1, 1))) from error
 
 
-def _plain_toml(value: Any) -> Any:
-    """Turn TOML's dates into text, so that both formats give the same kinds of values."""
+def _twice(draft: Document, found: Position) -> Diagnostic:
+    """Describe a key that stands twice; the reader stops behind its value."""
+    line = draft.text.split("\n")[found.line - 1]
+    key = re.match(r"\s*(\[*\s*)?([^=\]]*[^=\]\s])", line)
+    name = key[2] if key else line.strip()
+    position = Position(found.line, key.start(2) + 1 if key else 1, len(name))
+    return _at(draft, Code.DUPLICATE_KEY, f"key `{name}` stands twice", position)
+
+
+class _NotPlain(Exception):
+    """A value is of a kind that only one of the two formats knows."""
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Check that values are of the kinds both formats have; TOML's dates become text, as YAML's are."""
+    if depth > DEEPEST:
+        raise RecursionError
     match value:
-        case dict():
-            return {k: _plain_toml(v) for k, v in value.items()}
-        case list():
-            return [_plain_toml(v) for v in value]
-        case str() | bool() | int() | float():
+        case None | str() | bool() | int() | float():
             return value
-        case _:
+        case dict():
+            return {k: _plain(v, depth + 1) for k, v in value.items()}
+        case list():
+            return [_plain(v, depth + 1) for v in value]
+        case date() | time():
             return value.isoformat()
+        case _:
+            raise _NotPlain(f"a value of kind {type(value).__name__}")
 
 
 def _read_yaml(draft: Document) -> Any:
-    loader = YamlLoader(draft.text)
+    loader = None
     try:
+        loader = YamlLoader(draft.text)
         return loader.get_single_data()
+    except yaml.reader.ReaderError as error:
+        before = draft.text[: error.position]
+        position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        message = f"not valid YAML: the character U+{ord(draft.text[error.position]):04X} is not allowed"
+        raise InputError(_at(draft, Code.SYNTAX, message, position)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
@@ -192,10 +227,11 @@ def _read_yaml(draft: Document) -> Any:
     except yaml.YAMLError as error:
         raise InputError(_at(draft, Code.SYNTAX, f"not valid YAML: {error}", Position(1, 1))) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _at(draft: Document, code: Code, message: str, position: Position) -> Diagnostic:
-    lines = draft.text.splitlines()
-    line = lines[position.line - 1] if 0 < position.line <= len(lines) and not draft.secret else None
+    lines = draft.text.split("\n")
+    line = lines[position.line - 1].rstrip("\r") if 0 < position.line <= len(lines) and not draft.secret else None
     return Diagnostic(code=code, message=message, file=draft.name, position=position, source_line=line)

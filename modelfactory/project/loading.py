@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean
+from modelfactory.project.explaining import WrongValue, check_key, explained
 from modelfactory.project.files import (
     FOLDER_DEFAULTS,
     SUFFIXES,
@@ -29,7 +30,7 @@ from modelfactory.project.specs import (
     Spec,
     TargetSpec,
 )
-from modelfactory.project.variables import substitute
+from modelfactory.project.variables import environment_names, substitute
 
 _S = TypeVar("_S", bound=Spec)
 _ADDED_UP = ("tags", "meta")
@@ -113,20 +114,24 @@ class Project:
         spec: the project file.
         document: the project file as read.
         sources: by name.
+        sources_complete: whether every declared source is among them; a broken one is not.
         families: in the order of their files and of their places in them.
         target_name: the target chosen.
         target: where to run.
         variables: `vars` with `--vars` applied.
+        shown_as: by values of the environment that the files refer to, how messages show them.
     """
 
     root: Path
     spec: ProjectSpec
     document: Document
     sources: Mapping[str, Source]
+    sources_complete: bool
     families: tuple[Family, ...]
     target_name: str
     target: TargetSpec
     variables: Mapping[str, Any]
+    shown_as: Mapping[str, str]
 
 
 def load_project(
@@ -152,7 +157,12 @@ def load_project(
     Raises:
         InputError: the project file or the profiles cannot be used, so that nothing else can be read.
     """
-    return _Loading(project_file, variables, environ).load(target, profiles_dir)
+    loading = _Loading(project_file, variables, environ)
+    try:
+        project, mistakes = loading.load(target, profiles_dir)
+    except InputError as error:
+        raise InputError(*(d.hiding(loading.shown_as) for d in error.diagnostics)) from None
+    return project, [d.hiding(loading.shown_as) for d in mistakes]
 
 
 class _Loading:
@@ -164,6 +174,8 @@ class _Loading:
         self.variables = variables
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
+        self.sources_complete = True
+        self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
 
     def load(self, target: str | None, profiles_dir: Path | None) -> tuple[Project, list[Diagnostic]]:
@@ -173,7 +185,7 @@ class _Loading:
         spec = self._validate(ProjectSpec, self._substituted(document), Origin(document, ()))
         if spec is None:
             raise InputError(*self.mistakes)
-        name, place = self._target(target or spec.target, profiles_dir)
+        name, place = self._target(document, target or spec.target, profiles_dir)
         documents = self._definition_documents(document, spec)
         sources = self._sources(documents)
         families = self._families(documents, Origin(document, ("defaults",)))
@@ -182,14 +194,16 @@ class _Loading:
             spec=spec,
             document=document,
             sources=MappingProxyType(sources),
+            sources_complete=self.sources_complete,
             families=families,
             target_name=name,
             target=place,
             variables=MappingProxyType(dict(self.variables)),
+            shown_as=MappingProxyType(self.shown_as),
         )
         return project, self.mistakes
 
-    def _target(self, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
+    def _target(self, project: Document, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
         targets = {"local": TargetSpec()}
         file = self._profiles_file(profiles_dir)
         if file is not None:
@@ -199,13 +213,10 @@ class _Loading:
                 raise InputError(*self.mistakes)
             targets |= spec.targets
         if name not in targets:
-            raise InputError(
-                Diagnostic(
-                    code=Code.UNKNOWN_TARGET,
-                    message=f"unknown target `{name}`",
-                    help=did_you_mean(name, list(targets)),
-                )
-            )
+            message, near = f"unknown target `{name}`", did_you_mean(name, list(targets))
+            if project.data.get("target") == name:
+                raise InputError(project.diagnostic(Code.UNKNOWN_TARGET, message, ("target",), help=near))
+            raise InputError(Diagnostic(code=Code.UNKNOWN_TARGET, message=message, help=near))
         return name, targets[name]
 
     def _profiles_file(self, profiles_dir: Path | None) -> Path | None:
@@ -234,6 +245,7 @@ class _Loading:
                 documents.append(read_document(file, self.root))
             except InputError as error:
                 self.mistakes += error.diagnostics
+                self.sources_complete = False
         return documents
 
     def _sources(self, documents: Iterable[Document]) -> dict[str, Source]:
@@ -243,6 +255,7 @@ class _Loading:
                 origin = Origin(document, ("sources", index))
                 spec = self._validate(SourceSpec, entry, origin)
                 if spec is None:
+                    self.sources_complete = False
                     continue
                 if spec.name in sources:
                     self._duplicate("source", spec.name, origin, sources[spec.name].origin)
@@ -250,7 +263,15 @@ class _Loading:
         return sources
 
     def _families(self, documents: list[Document], project_defaults: Origin) -> tuple[Family, ...]:
-        folder_defaults = {d.file.parent: Origin(d, ()) for d in documents if d.file.stem == FOLDER_DEFAULTS}
+        folder_defaults: dict[Path, Origin] = {}
+        for document in (d for d in documents if d.file.stem == FOLDER_DEFAULTS):
+            if document.file.parent in folder_defaults:
+                other = folder_defaults[document.file.parent].document.name
+                message = f"two files of defaults in one folder: `{other}` and `{document.name}`"
+                self.mistakes.append(document.diagnostic(Code.CONFLICT, message))
+            folder_defaults.setdefault(document.file.parent, Origin(document, ()))
+        for origin in [*folder_defaults.values(), project_defaults]:
+            self._check_layer(origin)
         families: dict[str, Family] = {}
         for document, data in self._entries(documents, "families"):
             inherited = [folder_defaults[folder] for folder in document.file.parents if folder in folder_defaults]
@@ -264,6 +285,14 @@ class _Loading:
                     self._duplicate("family", family.name, family.origin, families[family.name].origin)
                 families.setdefault(family.name, family)
         return tuple(families.values())
+
+    def _check_layer(self, origin: Origin) -> None:
+        """Check defaults by themselves: nothing may use them, or what uses them may override them."""
+        data = self._substituted(origin.document)
+        values = data.get("defaults", {}) if origin.path else data
+        for key, value in values.items():
+            for wrong in check_key(FamilySpec, key, value):
+                self._wrong(wrong, origin, {})
 
     def _family(self, own: Origin, inherited: list[Origin]) -> Family | None:
         written: dict[str, Any] = {}
@@ -284,7 +313,7 @@ class _Loading:
                 origin = Origin(layer.document, (*layer.path, key))
                 if key not in values:
                     written[key], values[key], origins[key] = raw[key], replaced[key], (origin,)
-                elif key in _ADDED_UP:
+                elif key in _ADDED_UP and not any(check_key(FamilySpec, key, v) for v in (values[key], replaced[key])):
                     written[key] = _added_up(written[key], raw[key])
                     values[key] = _added_up(values[key], replaced[key])
                     origins[key] += (origin,)
@@ -310,8 +339,9 @@ class _Loading:
             if document.file.stem == FOLDER_DEFAULTS:
                 continue
             if self._validate(FamiliesFileSpec, document.data, Origin(document, ())) is not None:
-                data = self._substituted(document).get(key, [])
-                yield document, data
+                yield document, self._substituted(document).get(key, [])
+            else:
+                self.sources_complete = False
 
     def _substituted(self, document: Document) -> dict[str, Any]:
         if document.file in self.replaced:
@@ -330,6 +360,9 @@ class _Loading:
                 )
             )
         self.replaced[document.file] = data
+        for name in environment_names(document.text) & self.environ.keys():
+            if self.environ[name]:
+                self.shown_as[self.environ[name]] = f"${{env:{name}}}"
         return data
 
     def _duplicate(self, kind: str, name: str, second: Origin, first: Origin) -> None:
@@ -352,88 +385,14 @@ class _Loading:
         try:
             return spec.model_validate(values)
         except ValidationError as error:
-            for item in error.errors(include_url=False):
-                self.mistakes.append(_explain(spec, dict(item), origin, origins or {}))
+            for wrong in explained(spec, error):
+                self._wrong(wrong, origin, origins or {})
             return None
 
-
-def _explain(
-    spec: type[Spec], error: dict[str, Any], origin: Origin, origins: Mapping[str, tuple[Origin, ...]]
-) -> Diagnostic:
-    """Say a Pydantic error in the user's words, at its place."""
-    path: KeyPath = error["loc"]
-    kind: str = error["type"]
-    name = str(path[-1]) if path else ""
-    if kind == "extra_forbidden":
-        known = _keys_at(spec, path[:-1])
-        return _diagnostic_at(
-            origin,
-            origins,
-            Code.UNKNOWN_KEY,
-            f"unknown key `{name}`",
-            path,
-            key=True,
-            help=did_you_mean(name, known),
+    def _wrong(self, wrong: WrongValue, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> None:
+        self.mistakes.append(
+            _diagnostic_at(own, origins, wrong.code, wrong.message, wrong.path, key=wrong.key, help=wrong.help)
         )
-    if kind == "missing":
-        return _diagnostic_at(origin, origins, Code.BAD_VALUE, f"key `{name}` is missing", path[:-1], key=True)
-    given = error["input"]
-    context = error.get("ctx", {})
-    match kind:
-        case "value_error":
-            message = str(context["error"])
-            message = f"`{name}` {message}" if message.startswith(("must", "needs")) and name else message
-        case "literal_error":
-            message = f"`{name}` must be one of {context['expected']}"
-        case "string_pattern_mismatch":
-            message = f"`{name}` may hold letters, digits and underscores only, and not begin with a digit"
-        case "too_short":
-            message = f"`{name}` must not be empty"
-        case _:
-            said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            said = _WORDS.get(kind, said)
-            message = f"`{name}` must be {said}, not {kind_of(given)}" if kind in _WORDS else f"`{name}` must be {said}"
-    return _diagnostic_at(origin, origins, Code.BAD_VALUE, message, path)
-
-
-_WORDS = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-}
-
-
-def _keys_at(spec: type[Spec], path: KeyPath) -> list[str]:
-    """Return the keys that may stand in the mapping at `path` of a spec."""
-    known: list[type[Spec]] = [spec]
-    for name in path:
-        if isinstance(name, str):
-            found = [s for k in known for s in _specs_of(k, name)]
-            known = found or known
-    return [field.alias or key for k in known for key, field in k.model_fields.items()]
-
-
-def _specs_of(spec: type[Spec], key: str) -> list[type[Spec]]:
-    for name, field in spec.model_fields.items():
-        if key in (name, field.alias):
-            return _specs_in(field.annotation)
-    return []
-
-
-def _specs_in(annotation: Any) -> list[type[Spec]]:
-    if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return [annotation]
-    return [s for argument in getattr(annotation, "__args__", ()) for s in _specs_in(argument)]
 
 
 def _diagnostic_at(

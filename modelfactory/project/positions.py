@@ -27,6 +27,7 @@ class Place:
 
     key: Position | None
     value: Position
+    scalar: bool = True
 
 
 def locate(text: str, suffix: str, path: KeyPath, *, key: bool = False) -> Position | None:
@@ -42,8 +43,18 @@ def locate(text: str, suffix: str, path: KeyPath, *, key: bool = False) -> Posit
     for end in range(len(path), 0, -1):
         place = places.get(path[:end])
         if place is not None:
-            whole = end == len(path)
-            return place.key if place.key and (key or not whole) else place.value
+            # Of a value written short (`estimator: Ridge`), the value itself is meant and not its key.
+            by_key = key if end == len(path) else not place.scalar
+            return place.key if place.key and by_key else place.value
+    return None if path else _first(text)
+
+
+def _first(text: str) -> Position | None:
+    """Return where the first thing that is no comment stands."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            return Position(number, len(line) - len(line.lstrip()) + 1)
     return None
 
 
@@ -65,7 +76,7 @@ def _yaml_places(
     node: yaml.Node, path: KeyPath, key: Position | None, above: set[int]
 ) -> Iterator[tuple[KeyPath, Place]]:
     if path:
-        yield path, Place(key, _span(node))
+        yield path, Place(key, _span(node), isinstance(node, yaml.ScalarNode))
     if id(node) in above:  # an alias inside what it names
         return
     above = above | {id(node)}
@@ -108,20 +119,25 @@ class _TomlScanner:
                 start = self.at
                 array = self.text.startswith("[[", self.at)
                 self.at += 2 if array else 1
-                table = self._resolve(self._keys()[0], array=array)
+                names = [name for name, _ in self._keys()]
                 self._skip("]" * (2 if array else 1))
                 place = self._position(start, self.at)
-                yield table, Place(None if array else place, place)
+                for depth in range(1, len(names)):
+                    yield self._resolve(names[:depth], array=False), Place(place, place, scalar=False)
+                table = self._resolve(names, array=array)
+                yield table, Place(None if array else place, place, scalar=False)
             else:
                 yield from self._pair(table)
             self._blank()
 
     def _pair(self, table: KeyPath) -> Iterator[tuple[KeyPath, Place]]:
-        names, key = self._keys()
+        keys = self._keys()
         self._skip("=")
-        for depth in range(1, len(names)):
-            yield (*table, *names[:depth]), Place(key, key)
-        yield from self._value((*table, *names), key)
+        path = table
+        for name, key in keys[:-1]:
+            path = (*path, name)
+            yield path, Place(key, key, scalar=False)
+        yield from self._value((*path, keys[-1][0]), keys[-1][1])
 
     def _value(self, path: KeyPath, key: Position | None) -> Iterator[tuple[KeyPath, Place]]:
         self._blank()
@@ -131,14 +147,14 @@ class _TomlScanner:
             self._string()
             yield path, Place(key, self._position(start, self.at))
         elif first == "[":
-            yield path, Place(key, self._position(start, start + 1))
+            yield path, Place(key, self._position(start, start + 1), scalar=False)
             self.at += 1
             index = 0
             while not self._closes("]"):
                 yield from self._value((*path, index), None)
                 index += 1
         elif first == "{":
-            yield path, Place(key, self._position(start, start + 1))
+            yield path, Place(key, self._position(start, start + 1), scalar=False)
             self.at += 1
             while not self._closes("}"):
                 yield from self._pair(path)
@@ -147,18 +163,17 @@ class _TomlScanner:
             self.at = found.end() if found else start + 1
             yield path, Place(key, self._position(start, self.at))
 
-    def _keys(self) -> tuple[tuple[str, ...], Position]:
-        self._blank()
-        start = self.at
-        names = []
+    def _keys(self) -> list[tuple[str, Position]]:
+        keys = []
         while True:
-            names.append(self._key())
-            end = self.at
+            self._blank()
+            start = self.at
+            name = self._key()
+            keys.append((name, self._position(start, self.at)))
             self._blank()
             if self.text[self.at] != ".":
-                return tuple(names), self._position(start, end)
+                return keys
             self.at += 1
-            self._blank()
 
     def _key(self) -> str:
         if self.text[self.at] in "\"'":
@@ -181,7 +196,7 @@ class _TomlScanner:
         while len(fence) == 3 and self.text.startswith(quote, self.at):  # up to two quotes may end the content
             self.at += 1
 
-    def _resolve(self, names: tuple[str, ...], *, array: bool) -> KeyPath:
+    def _resolve(self, names: list[str], *, array: bool) -> KeyPath:
         path: KeyPath = ()
         for depth, name in enumerate(names):
             path = (*path, name)
@@ -212,4 +227,6 @@ class _TomlScanner:
 
     def _position(self, start: int, end: int) -> Position:
         line = bisect.bisect_right(self.line_starts, start)
+        newline = self.text.find("\n", start, end)
+        end = end if newline < 0 else newline
         return Position(line, start - self.line_starts[line - 1] + 1, max(end - start, 1))

@@ -6,12 +6,14 @@ wildcards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from modelfactory.diagnostics import Code, did_you_mean, input_error
 from modelfactory.project.loading import Family
 
+_GRAPH = re.compile(r"^(?:@|\d*\+)|\+\d*$")
 METHODS = ("name", "tag", "path")
 
 
@@ -43,6 +45,7 @@ def _matched(families: Sequence[Family], selectors: Sequence[str]) -> set[str]:
 
 
 def _matches(family: Family, criterion: str) -> bool:
+    criterion = _GRAPH.sub("", criterion)  # no family depends on another one: what is around it is itself
     method, colon, value = criterion.partition(":")
     if not colon:
         method, value = "name", criterion

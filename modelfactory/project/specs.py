@@ -5,6 +5,7 @@ The descriptions are the reference: `docs/reference.md` is generated from them.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -47,17 +48,26 @@ def _budget(value: Any) -> Any:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())
         if not found:
             raise ValueError("must be a share such as 1% or 0.01, or a count of groups")
-        return {"share": float(found[1]) / 100}
-    if isinstance(_not_bool(value), float):
+        value = float(found[1]) / 100
+    if isinstance(_not_bool(value), int | float) and not 0 <= value <= (1 if isinstance(value, float) else math.inf):
+        raise ValueError("must be a share from 0% to 100%, or a count of groups")
+    if isinstance(value, float):
         return {"share": value}
     return {"count": value} if isinstance(value, int) else value
+
+
+def _option(value: Any) -> Any:
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError("must be text, a number, true or false")
+    return value
 
 
 Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
 Share = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, lt=1)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Option = str | bool | int | float
+Option = Annotated[Any, BeforeValidator(_option)]
+Written = Annotated[str, Field(min_length=1)]
 
 
 class Spec(BaseModel):
@@ -100,7 +110,7 @@ class SourceSpec(Spec):
 class FeatureSpec(Spec):
     """One input column of the models."""
 
-    name: str = Field(description="Name of the column.")
+    name: Written = Field(description="Name of the column.")
     kind: Literal["numeric", "categorical"] = Field(
         "numeric",
         description="`numeric` travels as double, `categorical` as string; the same in every group and when scoring.",
@@ -140,7 +150,7 @@ class PreprocessSpec(Spec):
 class ByTimeSpec(Spec):
     """Measure on the latest rows of each group."""
 
-    column: str = Field(description="Date, timestamp or numeric column that orders the rows.")
+    column: Written = Field(description="Date, timestamp or numeric column that orders the rows.")
     last: Share = Field(0.2, description="Share of each group's rows, the latest ones, to measure on.")
 
 
@@ -178,29 +188,37 @@ class FailureBudgetSpec(Spec):
     share: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="Share of the groups that were tried.")
     count: Annotated[int, Field(ge=0)] | None = Field(None, description="Count of groups.")
 
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.share is None) == (self.count is None):
+            raise ValueError("needs `share` or `count`, one of them")
+        return self
+
 
 class FamilySpec(Spec):
     """One declared set of models: one estimator definition, trained once per group."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Name of the family; unique in the project.")
     description: str | None = Field(None, description="What the models are for.")
-    group_by: Annotated[Names, Field(min_length=1)] = Field(description="Columns whose distinct values are the groups.")
+    group_by: Annotated[tuple[Written, ...], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+        description="Columns whose distinct values are the groups."
+    )
     source: str | None = Field(None, description="Name of the source to train on.")
-    sql: str | None = Field(
+    sql: Written | None = Field(
         None,
         description="Query to train on, instead of `source`; Jinja with `source()`, `var()`, `env_var()` and `target`.",
     )
     sql_file: str | None = Field(
         None, description="File that holds the query, relative to the project folder, instead of `sql`."
     )
-    where: str | None = Field(None, description="Spark SQL predicate; rows that fail it are not part of the input.")
+    where: Written | None = Field(None, description="Spark SQL predicate; rows that fail it are not part of the input.")
     features: Annotated[
         tuple[Annotated[FeatureSpec, BeforeValidator(_column_name)], ...],
         BeforeValidator(_as_list),
         Field(min_length=1),
     ] = Field(description="Columns the models learn from; a name alone is a numeric feature.")
-    label: str | None = Field(None, description="Column to learn; absent for unsupervised estimators.")
-    weight: str | None = Field(None, description="Column of sample weights.")
+    label: Written | None = Field(None, description="Column to learn; absent for unsupervised estimators.")
+    weight: Written | None = Field(None, description="Column of sample weights.")
     estimator: Estimator | None = Field(
         None, description="The scikit-learn class to fit in every group, and its parameters."
     )
@@ -252,6 +270,8 @@ class FamilySpec(Spec):
             raise ValueError(
                 "needs one of `source`, `sql` and `sql_file`" + (f", not {' and '.join(given)}" if given else "")
             )
+        if self.max_rows is not None and self.max_rows < self.min_rows:
+            raise ValueError("`max_rows` is below `min_rows`: no group could be trained")
         if self.estimator is None and not self.pipeline:
             raise ValueError("needs an `estimator` or a `pipeline`")
         if self.preprocess is not None and self.pipeline:

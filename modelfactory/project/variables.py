@@ -17,7 +17,7 @@ from modelfactory.project.positions import KeyPath
 _REFERENCE = re.compile(r"\$\{(var|env):([A-Za-z_][A-Za-z0-9_.-]*)(?::-([^}]*))?\}")
 _FAMILY = r"(?:families/\d+/|defaults/|)"  # of a family, a project's defaults, a folder's defaults
 _JINJA = re.compile(rf"{_FAMILY}sql")
-_LATE = re.compile(rf"{_FAMILY}where|sources/\d+/(?:path|table|options/.*)")
+_LATE = re.compile(rf"{_FAMILY}where|sources/\d+/(?:path|table|format|options/.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,15 @@ def hide_environment(said: str, written: str, environ: Mapping[str, str]) -> str
         written: the text with its references.
         environ: the environment.
     """
-    for kind, name, _ in _REFERENCE.findall(written):
-        if kind == "env" and environ.get(name):
+    for name in environment_names(written):
+        if environ.get(name):
             said = said.replace(environ[name], f"${{env:{name}}}")
     return said
+
+
+def environment_names(text: str) -> set[str]:
+    """Return the names of the environment variables that a text refers to."""
+    return {name for kind, name, _ in _REFERENCE.findall(text) if kind == "env"}
 
 
 def _replace(

@@ -28,7 +28,7 @@ class YamlLoader(_FastLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; a key may stand once."""
+        """Build a mapping; a key is text, as in TOML, and may stand once."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -40,14 +40,19 @@ class YamlLoader(_FastLoader):
                 error.length = len(key_node.value)
                 raise error
             seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
+        self.flatten_mapping(node)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 
 
 def _number(_loader: Any, node: yaml.ScalarNode) -> int | float:
-    text = node.value
-    if node.tag.endswith("float"):
-        return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".nan", "nan").replace(".NaN", "nan"))
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    text = node.value.lower()
+    try:
+        if node.tag.endswith("float"):
+            return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    except ValueError:
+        shown = text if len(text) < 40 else f"{text[:37]}…"
+        raise yaml.constructor.ConstructorError(None, None, f"`{shown}` is not a number", node.start_mark) from None
 
 
 _CORE = (

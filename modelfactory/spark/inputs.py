@@ -97,7 +97,7 @@ def open_input(
         whole = spark.sql(resolve_environment(step.whole_input, environ))
     except SPARK_ERRORS as error:
         said = hide_environment(reason(error), step.whole_input, environ)
-        return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", input_path(step))]
+        return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
     findings = _check_columns(step, types, [field.name for field in whole.schema.fields])
     if findings:
@@ -109,7 +109,7 @@ def open_input(
 def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     try:
         if source.table is not None:
-            frame = spark.table(source.table)
+            frame = spark.table(resolve_environment(source.table, environ))
         else:
             place = resolve_environment(source.path or "", environ)
             if "://" not in place:
@@ -117,11 +117,12 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
                 if not Path(place).exists() and "*" not in place:
                     return [Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)]
             options = {key: resolve_environment(value, environ) for key, value in source.options}
-            frame = spark.read.format(source.format).options(**options).load(place)
+            frame = spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place)
             frame.createOrReplaceTempView(f"`{source.name}`")
     except SPARK_ERRORS as error:
         key = "table" if source.table is not None else "path"
-        written = " ".join([source.path or "", *(value for _, value in source.options)])
+        key = "format" if "data source" in reason(error) else key
+        written = " ".join([source.path or source.table or "", source.format, *(value for _, value in source.options)])
         said = hide_environment(reason(error), written, environ)
         return [
             Finding(
@@ -281,10 +282,3 @@ def _any(conditions: list[Column]) -> Column:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
-
-
-def input_path(step: TrainStep) -> KeyPath:
-    """Return the key of the definition that decides which rows there are."""
-    if step.where is not None:
-        return ("where",)
-    return ("sql",) if step.relation.startswith("(") else ("source",)

@@ -37,8 +37,10 @@ def filter_table(table: pa.Table, where: str) -> pa.Table:
     Raises:
         InputError: the expression cannot be read, or names a column that is not there.
     """
-    mask = _Parser(table, where).parse()
-    return table.filter(mask)
+    try:
+        return table.filter(_Parser(table, where).parse())
+    except RecursionError:
+        raise input_error(Code.BAD_OPTION, "the expression of `--where` is nested too deeply") from None
 
 
 def column(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -55,8 +57,21 @@ def column(table: pa.Table, name: str) -> pa.ChunkedArray:
     raise input_error(
         Code.BAD_OPTION,
         f"no column `{name}`",
-        help=did_you_mean(name, [*table.column_names, *metric_names(table)]),
+        help=did_you_mean(metric, [*metric_names(table), *table.column_names]),
     )
+
+
+def plain_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column whose values can be compared and sorted.
+
+    Raises:
+        InputError: there is no such column, or it holds mappings or lists.
+    """
+    values = column(table, name)
+    if pa.types.is_nested(values.type):
+        hint = " or ".join(f"`{metric}`" for metric in metric_names(table)) if name in ("metrics", "baseline") else None
+        raise input_error(Code.BAD_OPTION, f"column `{name}` holds no plain values", help=hint)
+    return values
 
 
 def metric_names(table: pa.Table) -> list[str]:
@@ -107,7 +122,9 @@ class _Parser:
         kind, name = self._next()
         if kind not in ("word", "text"):
             raise self._bad(f"`{name}` is not a column")
-        values = column(self.table, name)
+        values = plain_column(self.table, name)
+        if pa.types.is_integer(values.type):
+            values = values.cast(pa.float64(), safe=False) if self._compares_with_fraction() else values
         if self._word("is"):
             inverted = self._word("not")
             if not self._word("null"):
@@ -121,14 +138,19 @@ class _Parser:
                 options.append(self._value(values))
             self._expect(")")
             mask = pc.is_in(values, value_set=pa.array(options, values.type))
-            return pc.invert(mask) if inverted else mask
+            return pc.and_(pc.invert(mask), pc.is_valid(values)) if inverted else mask
         kind, sign = self._next()
         if kind != "sign" or sign not in _COMPARE:
             raise self._bad(f"`{sign}` does not compare")
         return _COMPARE[sign](values, pa.scalar(self._value(values), values.type))
 
+    def _compares_with_fraction(self) -> bool:
+        """Tell whether one of the next values is a number that is not written as a whole one."""
+        return any(kind == "number" and not text.lstrip("-").isdigit() for kind, text in self.tokens[self.at :])
+
     def _value(self, values: pa.ChunkedArray) -> Any:
-        _, text = self._next()
+        kind, text = self._next()
+        text = text.removeprefix("+") if kind == "number" else text
         try:
             if pa.types.is_boolean(values.type):
                 return {"true": True, "false": False}[text.lower()]

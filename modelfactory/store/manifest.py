@@ -141,6 +141,8 @@ def read_manifest(text: str, *, place: str) -> Manifest:
             file=place,
             help="install the modelfactory that wrote it, or a later one",
         )
+    if schema < 1:
+        raise input_error(Code.STORE_SCHEMA, f"there is no manifest of schema {schema}", file=place)
     while schema < SCHEMA:
         data = _UPGRADES[schema](data)
         schema += 1

@@ -55,6 +55,8 @@ class Store:
             return None
         except OSError as error:
             raise input_error(Code.STORE, f"cannot read the manifest: {error.strerror}", file=file) from error
+        except UnicodeDecodeError as error:
+            raise input_error(Code.STORE_SCHEMA, "the manifest is damaged", file=file) from error
         return read_manifest(text, place=str(file))
 
     def files(self, family: str, version: VersionRecord, table: str) -> list[Path]:
@@ -69,7 +71,10 @@ class Store:
             StoreLocked: another build holds it.
         """
         folder = self.root / family
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise input_error(Code.STORE, f"cannot make the folder `{folder}`: {error.strerror}") from error
         with (folder / LOCK).open("a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

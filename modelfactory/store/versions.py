@@ -38,6 +38,8 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
         if left.name not in named:
             shutil.rmtree(left)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
+    for draft in folder.glob("*.tmp"):
+        draft.unlink()
     staging = Staging(family_root=folder, name=f"v{number:06d}-{run_id}")
     staging.folder.mkdir(parents=True)
     return staging

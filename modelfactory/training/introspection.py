@@ -79,6 +79,7 @@ def facts_of(path: str) -> dict[str, Any]:
         "kind": _kind(cls),
         "parameters": parameters,
         "hands_on": bool(_INNER & signature.parameters.keys()) or cls.__name__ in _HANDS_ON,
+        "transforms": hasattr(cls, "transform") or hasattr(cls, "fit_transform"),
         "takes_weight": "sample_weight" in inspect.signature(fit).parameters,
         "open_ended": any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()),
     }

@@ -1,0 +1,134 @@
+"""Say Pydantic's errors in the user's words."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.project.files import kind_of
+from modelfactory.project.positions import KeyPath
+from modelfactory.project.specs import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class WrongValue:
+    """One thing wrong with a written value, at a path inside it."""
+
+    code: Code
+    message: str
+    path: KeyPath
+    key: bool = False
+    help: str | None = None
+
+
+def check_key(spec: type[Spec], key: str, value: Any) -> list[WrongValue]:
+    """Return what is wrong with the value of one key of a spec, whatever its other keys hold."""
+    if key not in spec.model_fields:
+        return [
+            WrongValue(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, keys_at(spec, ())))
+        ]
+    try:
+        _adapter(spec, key).validate_python(value)
+    except ValidationError as error:
+        return explained(spec, error, above=(key,))
+    return []
+
+
+@functools.cache
+def _adapter(spec: type[Spec], key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(spec.model_fields[key].rebuild_annotation())
+
+
+def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) -> list[WrongValue]:
+    """Return the mistakes behind a validation error.
+
+    Args:
+        spec: what the values were validated against.
+        error: the error.
+        above: path of the value that was validated, inside the spec.
+    """
+    return [
+        _explained(spec, dict(item), (*above, *item["loc"]))
+        for item in error.errors(include_url=False)
+        # The reference is reported already; that it is text where a number belongs is no news.
+        if not (isinstance(item["input"], str) and "${" in item["input"])
+    ]
+
+
+def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> WrongValue:
+    kind: str = error["type"]
+    name = _name(path)
+    if kind == "extra_forbidden":
+        key = str(path[-1])
+        return WrongValue(
+            Code.UNKNOWN_KEY, f"unknown key `{key}`", path, True, did_you_mean(key, keys_at(spec, path[:-1]))
+        )
+    if kind == "missing":
+        return WrongValue(Code.BAD_VALUE, f"key `{path[-1]}` is missing", path[:-1], True)
+    match kind:
+        case "value_error":
+            message = str(error["ctx"]["error"])
+            message = f"{name} {message}" if message.startswith(("must", "needs", "may")) and path else message
+        case "literal_error":
+            message = f"{name} must be one of {error['ctx']['expected']}"
+        case "string_pattern_mismatch":
+            message = f"{name} may hold letters, digits and underscores only, and not begin with a digit"
+        case "too_short" | "string_too_short":
+            message = f"{name} must not be empty"
+        case _ if kind in _WORDS:
+            message = f"{name} must be {_WORDS[kind]}, not {kind_of(error['input'])}"
+        case _:
+            message = f"{name} must be {error['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
+    return WrongValue(Code.BAD_VALUE, message, path)
+
+
+def _name(path: KeyPath) -> str:
+    """Name a value by its key, or by its place in a list."""
+    if path and isinstance(path[-1], int):
+        keys = [part for part in path if isinstance(part, str)]
+        return f"item {path[-1] + 1} of `{keys[-1]}`" if keys else f"item {path[-1] + 1}"
+    return f"`{path[-1]}`" if path else "it"
+
+
+_WORDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def keys_at(spec: type[Spec], path: KeyPath) -> list[str]:
+    """Return the keys that may stand in the mapping at `path` of a spec."""
+    known: list[type[Spec]] = [spec]
+    for name in path:
+        if isinstance(name, str):
+            found = [s for k in known for s in _specs_of(k, name)]
+            known = found or known
+    return [field.alias or key for k in known for key, field in k.model_fields.items()]
+
+
+def _specs_of(spec: type[Spec], key: str) -> list[type[Spec]]:
+    for name, field in spec.model_fields.items():
+        if key in (name, field.alias):
+            return _specs_in(field.annotation)
+    return []
+
+
+def _specs_in(annotation: Any) -> list[type[Spec]]:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return [annotation]
+    return [s for argument in getattr(annotation, "__args__", ()) for s in _specs_in(argument)]
