@@ -189,11 +189,10 @@ class _FamilyCompiler:
     def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
         relations = {name: self._relation(name) for name in self.project.sources}
         if self.spec.source is not None:
-            if self.spec.source not in relations and not self.project.sources_complete:
-                return None  # it may be the one that is reported as broken
-            if self.spec.source not in relations:
+            if self.project.is_unknown(self.spec.source):
                 near = did_you_mean(self.spec.source, list(relations))
                 self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
+            if self.spec.source not in relations:
                 return None
             return relations[self.spec.source], (self._source_read(self.spec.source),)
         if self.family.query is None:
@@ -209,7 +208,7 @@ class _FamilyCompiler:
             )
         except SqlTemplateError as error:
             place = f" (line {error.line} of the query)" if error.line is not None else ""
-            if self.project.sources_complete or "unknown source" not in str(error):
+            if error.source is None or self.project.is_unknown(error.source):
                 self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
             return None
         if not re.sub(r"--[^\n]*|/\*.*?\*/", "", rendered.text, flags=re.DOTALL).strip(" ;\n\t\r"):

@@ -17,11 +17,13 @@ class SqlTemplateError(Exception):
 
     Attributes:
         line: line inside the template, from 1, if known.
+        source: name of the source that is not known, if that is the reason.
     """
 
-    def __init__(self, message: str, line: int | None) -> None:
+    def __init__(self, message: str, line: int | None, source: str | None = None) -> None:
         super().__init__(message)
         self.line = line
+        self.source = source
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def render_sql(
         raise SqlTemplateError(error.message or "syntax error", error.lineno) from error
     except Exception as error:  # a template can raise whatever its filters and methods raise
         said = environment.referenced(str(error) or type(error).__name__).replace("render_sql.<locals>.", "")
-        raise SqlTemplateError(" ".join(said.split()), _template_line(error)) from error
+        unknown = error.source if isinstance(error, _Unknown) else None
+        raise SqlTemplateError(" ".join(said.split()), _template_line(error), unknown) from error
     text = environment.referenced(text)
     if _OPEN in text or _CLOSE in text:
         raise SqlTemplateError("a value of env_var() can be compared and written, not changed", None)
@@ -141,6 +144,7 @@ class _Unknown(TemplateError):
     """A template names something that is not known."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.source = name if kind == "source" else None
         hint = did_you_mean(name, list(known))
         super().__init__(f"unknown {kind} `{name}`" + (f"; {hint}" if hint else ""))
 

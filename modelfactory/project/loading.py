@@ -114,7 +114,7 @@ class Project:
         spec: the project file.
         document: the project file as read.
         sources: by name.
-        sources_complete: whether every declared source is among them; a broken one is not.
+        broken_sources: names of sources that are declared with a mistake; None if a file of sources cannot be read.
         families: in the order of their files and of their places in them.
         target_name: the target chosen.
         target: where to run.
@@ -126,12 +126,16 @@ class Project:
     spec: ProjectSpec
     document: Document
     sources: Mapping[str, Source]
-    sources_complete: bool
+    broken_sources: frozenset[str] | None
     families: tuple[Family, ...]
     target_name: str
     target: TargetSpec
     variables: Mapping[str, Any]
     shown_as: Mapping[str, str]
+
+    def is_unknown(self, source: str) -> bool:
+        """Tell whether a source is certainly not declared, not even with a mistake."""
+        return source not in self.sources and self.broken_sources is not None and source not in self.broken_sources
 
 
 def load_project(
@@ -174,7 +178,8 @@ class _Loading:
         self.variables = variables
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
-        self.sources_complete = True
+        self.broken_sources: set[str] = set()
+        self.unread_sources = False
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
 
@@ -194,7 +199,7 @@ class _Loading:
             spec=spec,
             document=document,
             sources=MappingProxyType(sources),
-            sources_complete=self.sources_complete,
+            broken_sources=None if self.unread_sources else frozenset(self.broken_sources),
             families=families,
             target_name=name,
             target=place,
@@ -245,7 +250,7 @@ class _Loading:
                 documents.append(read_document(file, self.root))
             except InputError as error:
                 self.mistakes += error.diagnostics
-                self.sources_complete = False
+                self.unread_sources |= any(file.is_relative_to(self.root / p) for p in spec.source_paths)
         return documents
 
     def _sources(self, documents: Iterable[Document]) -> dict[str, Source]:
@@ -255,7 +260,7 @@ class _Loading:
                 origin = Origin(document, ("sources", index))
                 spec = self._validate(SourceSpec, entry, origin)
                 if spec is None:
-                    self.sources_complete = False
+                    self.broken_sources.add(str(entry.get("name")))
                     continue
                 if spec.name in sources:
                     self._duplicate("source", spec.name, origin, sources[spec.name].origin)
@@ -340,8 +345,6 @@ class _Loading:
                 continue
             if self._validate(FamiliesFileSpec, document.data, Origin(document, ())) is not None:
                 yield document, self._substituted(document).get(key, [])
-            else:
-                self.sources_complete = False
 
     def _substituted(self, document: Document) -> dict[str, Any]:
         if document.file in self.replaced:

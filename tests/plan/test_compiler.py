@@ -100,7 +100,7 @@ def test_line_breaks_inside_a_text_of_the_query_stay_as_they_are(tmp_path: Path)
 
 def test_a_query_may_stand_in_a_file(tmp_path: Path) -> None:
     write_project(tmp_path, {"sql/q.sql": "select 1 as k from {{ source('s') }}\n"})
-    assert step(tmp_path, source=None, sql_file="sql/q.sql").relation == "(\n  select 1 as k from s\n)"
+    assert step(tmp_path, source=None, sql_file="sql/q.sql").relation == "(\nselect 1 as k from s\n)"
 
 
 @pytest.mark.parametrize("sql", ["", "  ", "{# later #}", "-- later"])
