@@ -24,6 +24,19 @@ SERVED = frozenset({Status.TRAINED, Status.REUSED})
 FAULTS = frozenset({Status.FAILED, Status.TIMED_OUT, Status.CRASHED})
 """Statuses that count against `max_failed`."""
 
+
+def digest_text(n: int, high: int, low: int) -> str:
+    """Write the digest of a group's usable rows, which does not depend on their order.
+
+    Args:
+        n: how many rows.
+        high: sum of the upper 32 bits of the rows' hashes.
+        low: sum of the lower 32 bits. Two sums of 32 bits cannot overflow, and unlike exclusive or they see a row
+            that stands twice.
+    """
+    return f"{n:x}-{high:x}-{low:x}"
+
+
 GROUP_COLUMNS = (
     "status",
     "n_rows",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
+from modelfactory.plan.outcomes import digest_text
 from modelfactory.plan.schedule import Census
 from modelfactory.spark.errors import SPARK_ERRORS, UnreadableInput, reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input
@@ -24,7 +25,7 @@ class CensusTable:
 
     Attributes:
         keys: the group columns with their own types.
-        digests: hash of each group's rows that does not depend on their order.
+        digests: digest of each group's usable rows.
         census: the counts and flags.
     """
 
@@ -44,15 +45,14 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
         UnreadableInput: Spark cannot read the rows.
         BuildFailed: two groups cannot be told apart by their hash.
     """
-    usable = F.count(LABEL) if LABEL in table.travel else F.count(F.lit(1))
-    row = F.col(ROW)
+    usable = F.col(LABEL).isNotNull() if LABEL in table.travel else F.lit(True)
+    row = F.when(usable, F.col(ROW))
     one_class = F.min(LABEL) == F.max(LABEL) if classes else F.lit(False)
     counted = table.rows.groupBy(*(f"`{key.replace('`', '``')}`" for key in table.keys), GROUP).agg(
         F.count(F.lit(1)).alias(_COUNT),
-        usable.alias(_USABLE),
-        # Two sums of 32 bits each cannot overflow and, unlike exclusive or, see a row that stands twice.
-        F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))).alias(_LOW),
-        F.sum(F.shiftrightunsigned(row, 32)).alias(_HIGH),
+        F.count(row).alias(_USABLE),
+        F.coalesce(F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))), F.lit(0)).alias(_LOW),
+        F.coalesce(F.sum(F.shiftrightunsigned(row, 32)), F.lit(0)).alias(_HIGH),
         F.coalesce(one_class, F.lit(False)).alias(_ONE),
         F.bool_or(INEXACT).alias(INEXACT),
     )
@@ -73,17 +73,14 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     null_key = np.zeros(found.num_rows, dtype=bool)
     for column in keys.columns:
         null_key |= pc.is_null(column).to_numpy(zero_copy_only=False)
-    n_rows, low, high = (found[name].to_numpy() for name in (_COUNT, _LOW, _HIGH))
+    n_rows, n_usable, high, low = (found[name].to_numpy() for name in (_COUNT, _USABLE, _HIGH, _LOW))
     return CensusTable(
         keys=keys,
-        digests=np.array(
-            [f"{n:x}-{h:x}-{o:x}" for n, h, o in zip(n_rows.tolist(), high.tolist(), low.tolist(), strict=True)],
-            dtype=str,
-        ),
+        digests=np.array(list(map(digest_text, n_usable.tolist(), high.tolist(), low.tolist())), dtype=str),
         census=Census(
             group=group,
             n_rows=n_rows,
-            n_usable=found[_USABLE].to_numpy(),
+            n_usable=n_usable,
             null_key=null_key,
             one_class=found[_ONE].to_numpy(),
             inexact=found[INEXACT].to_numpy(),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from modelfactory.plan.outcomes import digest_text
 from modelfactory.plan.steps import FitStep
 
 Floats = npt.NDArray[np.float64]
@@ -45,6 +46,13 @@ class GroupRows:
 
     def __len__(self) -> int:
         return len(self.row_hash)
+
+    def digest(self) -> str:
+        """Return the digest of the rows, as the census writes it."""
+        hashes = self.row_hash.view(np.uint64)
+        return digest_text(
+            len(hashes), int((hashes >> np.uint64(32)).sum()), int((hashes & np.uint64(0xFFFFFFFF)).sum())
+        )
 
     def features(self, rows: Rows | None = None) -> Any:
         """Return the features of all or some rows, shape (n, p).

@@ -33,7 +33,7 @@ class FitOutcome:
 
     group: int
     status: Status
-    n_seen: int
+    data_digest: str
     n_train: int = 0
     n_test: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
     said = dict.fromkeys(f"{w.category.__name__}: {_bounded(w.message)}" for w in caught)
     return FitOutcome(
         group=rows.group,
-        n_seen=len(rows),
+        data_digest=rows.digest(),
         fit_seconds=clock.wall,
         cpu_seconds=clock.cpu,
         warnings=tuple(list(said)[:WARNINGS_KEPT]),
@@ -87,7 +87,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
 
 def failed_group(rows: GroupRows, error: Exception) -> FitOutcome:
     """Return the outcome of a group whose estimator could not even be made."""
-    return FitOutcome(group=rows.group, n_seen=len(rows), **_fault(error))
+    return FitOutcome(group=rows.group, data_digest=rows.digest(), **_fault(error))
 
 
 def _fault(error: BaseException) -> dict[str, Any]:

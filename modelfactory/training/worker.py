@@ -25,7 +25,7 @@ OUTCOME_SCHEMA = pa.schema(
         ("_mf_group", pa.int64()),
         ("_mf_fitted", pa.bool_()),
         ("status", pa.string()),
-        ("n_seen", pa.int64()),
+        ("data_digest", pa.string()),
         ("n_train", pa.int64()),
         ("n_test", pa.int64()),
         ("metrics", pa.map_(pa.string(), pa.float64())),
@@ -42,7 +42,7 @@ OUTCOME_SCHEMA = pa.schema(
     ]
 )
 OUTCOME_DDL = (
-    "_mf_group bigint, _mf_fitted boolean, status string, n_seen bigint, n_train bigint, n_test bigint, "
+    "_mf_group bigint, _mf_fitted boolean, status string, data_digest string, n_train bigint, n_test bigint, "
     "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
     "model binary, format string, sha256 string, model_bytes bigint, error_type string, error string, "
     "warnings array<string>"

@@ -105,7 +105,7 @@ def test_any_cutting_gives_the_same_models_to_the_byte(stream: tuple[list[int], 
     wanted, found = train(LINEAR, [batch]), train(LINEAR, cut(batch, points))
     assert list(found) == list(wanted) == [g.group for g in groups]
     for group, outcome in found.items():
-        for name in ("status", "n_seen", "n_train", "n_test", "metrics", "baseline", "model", "sha256", "error"):
+        for name in ("status", "data_digest", "n_train", "n_test", "metrics", "baseline", "model", "sha256", "error"):
             assert outcome[name] == wanted[group][name], name
 
 

@@ -29,7 +29,7 @@ LINEAR = call("sklearn.linear_model.LinearRegression")
 
 
 def outcome(group: int = 1, **changes: Any) -> FitOutcome:
-    return FitOutcome(**{"group": group, "status": Status.TRAINED, "n_seen": 3, "model": b"m", **changes})
+    return FitOutcome(**{"group": group, "status": Status.TRAINED, "data_digest": "3-0-0", "model": b"m", **changes})
 
 
 # The form of the outcomes -----------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_a_trained_outcome_as_a_row() -> None:
     assert (row["_mf_fitted"], row["status"], row["format"]) == (True, "trained", "pickle")
     assert row["model_bytes"] == len(row["model"])
     assert row["sha256"] == hashlib.sha256(row["model"]).hexdigest()
-    assert row["n_seen"] == row["n_train"] + row["n_test"] == 20
+    assert int(row["data_digest"].split("-")[0], 16) == row["n_train"] + row["n_test"] == 20
     assert [name for name, _ in row["metrics"]] == [name for name, _ in row["baseline"]] == ["rmse"]
     assert row["warnings"] == []
     assert (row["error_type"], row["error"]) == (None, None)
