@@ -91,12 +91,8 @@ class Diagnostic:
 
     def hiding(self, shown_as: Mapping[str, str]) -> Diagnostic:
         """Return the diagnostic with references in the place of values that are not to be shown."""
-        message, hint = self.message, self.help
-        for value, reference in shown_as.items():
-            whole = re.compile(rf"(?<!\w){re.escape(value)}(?!\w)")
-            message = whole.sub(lambda _, r=reference: r, message)  # type: ignore[misc]
-            hint = hint and whole.sub(lambda _, r=reference: r, hint)  # type: ignore[misc]
-        return dataclasses.replace(self, message=message, help=hint)
+        hint = self.help and hide(self.help, shown_as)
+        return dataclasses.replace(self, message=hide(self.message, shown_as), help=hint)
 
     def sort_key(self) -> tuple[str, int, int, str]:
         """Order diagnostics by file, then by place."""
@@ -165,6 +161,13 @@ class StoreLocked(MfError):
 def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:
     """Make the error of a single mistake that has no place inside a file."""
     return InputError(Diagnostic(code=code, message=message, file=None if file is None else str(file), help=help))
+
+
+def hide(text: str, shown_as: Mapping[str, str]) -> str:
+    """Put something else in the place of values that are not to be shown; a value is a whole word of the text."""
+    for value, shown in shown_as.items():
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", shown.replace("\\", r"\\"), text)
+    return text
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -90,6 +90,8 @@ _INEXACT = (
 
 def _rows_of_outcomes(step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table) -> pa.Array:
     """Return for each group of the census the row of its outcome, null where it was not trained."""
+    if not schedule.n_bins:
+        return pa.nulls(len(found.census.group), pa.int64())
     expected = found.census.group[schedule.to_train]
     got = outcomes[GROUP].to_numpy()
     order = np.argsort(got)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+import traceback
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import InputError, MfError
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.store.store import replace_file
@@ -41,23 +43,32 @@ def build(
         KeyboardInterrupt: the user interrupted; what is already published stays.
         InputError: the store or Spark cannot be used, or an input is not as declared; nothing was written.
     """
-    from modelfactory.spark.session import cancel_jobs, open_session
+    from modelfactory.spark.session import cancel_jobs, open_session, pin_settings
 
     began = time.monotonic()
+    workspace.store.check_writable()
     run = start_run(workspace.project.root)
     target = workspace.project.target
     with ExitStack() as stack:
         if session is None:
             reporter.note(f"Run {run.run_id}: starting Spark on {target.master}")
             name = f"mf {workspace.project.spec.name}"
-            session = stack.enter_context(open_session(target, name=name, log=run.log))
+            shown_as = workspace.project.shown_as
+            session = stack.enter_context(open_session(target, name=name, log=run.log, shown_as=shown_as))
+        pin_settings(session)
         spark = session
-        families = run_interruptibly(
-            lambda cancelled: _build_families(spark, workspace, run, reporter, fail_fast, cancelled),
-            cancel=lambda: cancel_jobs(spark),
-        )
-    done = BuildResult(run_id=run.run_id, families=families, seconds=time.monotonic() - began)
-    _write_run_results(run, done)
+        inputs = run_interruptibly(lambda _: open_inputs(spark, workspace), cancel=lambda: cancel_jobs(spark))
+        results: list[FamilyResult] = []
+        try:
+            run_interruptibly(
+                lambda cancelled: _build_families(
+                    spark, workspace, inputs, run, reporter, fail_fast, results, cancelled
+                ),
+                cancel=lambda: cancel_jobs(spark),
+            )
+        finally:  # what was published before an interrupt stays, and is told
+            done = BuildResult(run_id=run.run_id, families=tuple(results), seconds=time.monotonic() - began)
+            _write_run_results(run, done)
     reporter.build_finished(done)
     return done
 
@@ -65,14 +76,13 @@ def build(
 def _build_families(
     spark: SparkSession,
     workspace: Workspace,
+    inputs: Mapping[str, Input],
     run: Run,
     reporter: Reporter,
     fail_fast: bool,
+    results: list[FamilyResult],
     cancelled: threading.Event,
-) -> tuple[FamilyResult, ...]:
-    inputs = open_inputs(spark, workspace)
-    workspace.store.check_writable()
-    results: list[FamilyResult] = []
+) -> None:
     total = len(workspace.plan.steps)
     for index, step in enumerate(workspace.plan.steps, start=1):
         if fail_fast and any(result.status == "error" for result in results):
@@ -84,7 +94,6 @@ def _build_families(
             raise Cancelled
         results.append(result)
         reporter.family_finished(index, total, result)
-    return tuple(results)
 
 
 def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:
@@ -116,16 +125,32 @@ def _build_family(
     from modelfactory.commands.train import train_family
 
     began = time.monotonic()
+    failure: MfError
     try:
         return train_family(spark, workspace, step, table, run, reporter)
     except MfError as error:
-        return FamilyResult(
-            family=step.family,
-            status="error",
-            seconds=time.monotonic() - began,
-            diagnostics=error.diagnostics,
-            exit_code=error.exit_code,
+        failure = error
+    except OSError as error:
+        place = f" `{error.filename}`" if error.filename else ""
+        failure = BuildFailed(Diagnostic(code=Code.STORE, message=f"cannot write{place}: {error.strerror or error}"))
+    except Exception as error:  # a fault of mf itself must not cost the other families
+        trace = run.artefacts / f"{step.family}.traceback.txt"
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        failure = BuildFailed(
+            Diagnostic(
+                code=Code.RUN_FAILED,
+                message=f"family `{step.family}` failed inside mf: {type(error).__name__}",
+                help=f"please report it with {trace}",
+            )
         )
+    return FamilyResult(
+        family=step.family,
+        status="error",
+        seconds=time.monotonic() - began,
+        diagnostics=failure.diagnostics,
+        exit_code=failure.exit_code,
+    )
 
 
 def _write_run_results(run: Run, result: BuildResult) -> None:

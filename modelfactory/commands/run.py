@@ -42,7 +42,10 @@ def start_run(root: Path) -> Run:
         git_commit=_git_commit(root),
         libraries={
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("scikit-learn", "numpy", "pandas", "pyarrow", "pyspark")},
+            **{
+                name: metadata.version(name)
+                for name in ("scikit-learn", "numpy", "scipy", "joblib", "pandas", "pyarrow", "pyspark")
+            },
         },
     )
 

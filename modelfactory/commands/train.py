@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,14 @@ from modelfactory.commands.accounting import faults, group_table, quantiles, ref
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import BuildFailed, Code, InputError
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError
 from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
-from modelfactory.project.variables import hide_environment
+from modelfactory.project.variables import hide_environment, resolve_variables
 from modelfactory.spark.census import CensusTable, take_census
-from modelfactory.spark.errors import UnreadableInput
+from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, train_groups
@@ -63,23 +63,24 @@ def train_family(
         staging = stage_version(store, step.family, number, run.run_id)
         try:
             clock.training_began = time.monotonic()
-            outcomes = _train(
-                spark,
-                step,
-                table,
-                found,
-                schedule,
-                staging,
-                run,
-                lambda done: reporter.family_progress(step.family, done),
-            )
+            try:
+                outcomes = _train(spark, step, table, found, schedule, staging, run, reporter)
+            except SparkFailed as error:
+                said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
+                raise BuildFailed(
+                    Diagnostic(
+                        code=Code.RUN_FAILED,
+                        message=f"the Spark job of family `{step.family}` failed: {said}",
+                        help="what Spark said is in target/logs/spark.log",
+                    )
+                ) from error
             clock.training_ended = time.monotonic()
             groups = group_table(step, found, schedule, outcomes, version=number)
             refused = refusal(step, groups)
             if refused is None:
                 staging.write_groups(groups)
                 publish_version(
-                    store, staging, _record(number, family, step, found, groups, staging, run, clock, slots)
+                    store, staging, _record(number, workspace, step, found, groups, staging, run, clock, slots)
                 )
             else:
                 _keep_refused(run, step, groups)
@@ -117,8 +118,8 @@ class _Clock:
 def _census(step: TrainStep, family: Family, table: Input, environ: Mapping[str, str]) -> CensusTable:
     try:
         found = take_census(table, classes=step.fit.task == "classification")
-    except UnreadableInput as error:
-        said = hide_environment(f"Spark cannot read the input: {error}", step.whole_input, environ)
+    except SparkFailed as error:
+        said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
         raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
     if not len(found.census.group):
         message = f"the input of family `{family.name}` has no rows"
@@ -144,8 +145,11 @@ def _train(
     schedule: Schedule,
     staging: Staging,
     run: Run,
-    report: Callable[[int], None],
+    reporter: Reporter,
 ) -> pa.Table:
+    def report(done: int) -> None:
+        reporter.family_progress(step.family, done)
+
     written = staging.folder / "spark"
     job = f"{run.run_id}/{step.family}"
     outcomes = train_groups(spark, step, table, found, schedule, staging=written, job=job, report=report)
@@ -156,7 +160,7 @@ def _train(
 
 def _record(
     number: int,
-    family: Family,
+    workspace: Workspace,
     step: TrainStep,
     found: CensusTable,
     groups: pa.Table,
@@ -165,6 +169,7 @@ def _record(
     clock: _Clock,
     slots: int,
 ) -> VersionRecord:
+    family = workspace.family(step.family)
     cpu_seconds = float(sum(groups["cpu_seconds"].drop_null().to_pylist()))
     return VersionRecord(
         number=number,
@@ -174,11 +179,12 @@ def _record(
         mf_version=__version__,
         libraries=dict(run.libraries),
         git_commit=run.git_commit,
-        definition=plain(dict(family.definition)),
+        definition=plain(resolve_variables(family.definition, workspace.project.variables)),
+        sources=[plain(source) for source in step.sources],
         fingerprints=Fingerprints(
             definition=step.definition_fingerprint,
             metadata=step.metadata_fingerprint,
-            data=fingerprint(sorted(found.digests.tolist())),
+            data=fingerprint(sorted(zip(found.census.group.tolist(), found.digests.tolist(), strict=True))),
             environment=fingerprint(dict(run.libraries)),
         ),
         group_by=list(step.keys),
@@ -197,7 +203,7 @@ def _record(
         wall_seconds=clock.seconds,
         training_seconds=clock.training_seconds,
         slots=slots,
-        efficiency=cpu_seconds / (slots * clock.training_seconds),
+        efficiency=cpu_seconds / (slots * clock.training_seconds) if staging.has_models else None,
         files=staging.seal(),
     )
 

@@ -20,7 +20,6 @@ from modelfactory.plan.steps import (
     Plan,
     SourceRead,
     TrainStep,
-    quoted,
 )
 from modelfactory.project.classes import ClassFacts, check_class, nested_class
 from modelfactory.project.loading import Family, Project
@@ -111,17 +110,16 @@ class _FamilyCompiler:
             timeout=spec.timeout,
         )
         decides = [
-            relation,
+            [(source.path, source.table, source.format, source.options) for source in sources],
+            relation if spec.source is None else None,
             spec.where,
-            [dataclasses.replace(source, columns=()) for source in sources],
             spec.group_by,
             spec.label,
             spec.weight,
             time,
-            fit,
-            spec.min_rows,
-            spec.max_rows,
-            spec.null_keys,
+            (fit.task, fit.features, fit.estimator, fit.seed),
+            None if evaluation is None else dataclasses.replace(evaluation, metrics=()),
+            (spec.min_rows, spec.max_rows, spec.null_keys),
         ]
         return TrainStep(
             family=spec.name,
@@ -187,7 +185,7 @@ class _FamilyCompiler:
     # Input ------------------------------------------------------------------------------------------------------
 
     def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
-        relations = {name: self._relation(name) for name in self.project.sources}
+        relations = {name: self._source_read(name).relation for name in self.project.sources}
         if self.spec.source is not None:
             if self.project.is_unknown(self.spec.source):
                 near = did_you_mean(self.spec.source, list(relations))
@@ -216,12 +214,6 @@ class _FamilyCompiler:
             return None
         # On lines of its own and unchanged: a comment may end it, and a text may span lines.
         return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self._source_read(name) for name in rendered.sources)
-
-    def _relation(self, name: str) -> str:
-        table = self.project.sources[name].spec.table
-        if table is None:
-            return quoted(name)
-        return table if "${env:" in table else ".".join(quoted(part) for part in table.split("."))
 
     def _source_read(self, name: str) -> SourceRead:
         spec = self.project.sources[name].spec

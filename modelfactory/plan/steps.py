@@ -18,6 +18,9 @@ true union unique user using values when where window with
 """
 
 
+VIEW_PREFIX = "mf_source_"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatorCall:
     """A class and the arguments to make an estimator of it.
@@ -105,7 +108,7 @@ class SourceRead:
     """How Spark reads one source; texts may refer to the environment until they are used.
 
     Attributes:
-        name: name of the source, which is also the name of its view.
+        name: name of the source.
         path: path, relative to the project, or URL; None for a catalog table.
         table: name of a catalog table, or None.
         format: format of `path`.
@@ -119,6 +122,13 @@ class SourceRead:
     format: str
     options: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, str | None], ...]
+
+    @property
+    def relation(self) -> str:
+        """What SQL selects from: the table, or a view under a name that hides no table."""
+        if self.table is None:
+            return f"{VIEW_PREFIX}{self.name}"
+        return self.table if "${env:" in self.table else ".".join(quoted(part) for part in self.table.split("."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +177,12 @@ class TrainStep:
     def input_path(self) -> tuple[str, ...]:
         """Where in the definition it is written which rows there are."""
         return ("where",) if self.where is not None else (self.input_key,)
+
+    @property
+    def texts_for_spark(self) -> str:
+        """All texts of the step that Spark gets with the environment's values in them."""
+        reads = (part for s in self.sources for part in (s.path, s.table, s.format, *(value for _, value in s.options)))
+        return " ".join([self.whole_input, *(part for part in reads if part)])
 
     @property
     def columns(self) -> tuple[str, ...]:

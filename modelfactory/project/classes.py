@@ -133,7 +133,7 @@ class ClassFacts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ClassFacts:
-        """Read what `to_json` of the introspection wrote."""
+        """Read what `training.introspection` wrote."""
         parameters = {
             name: Parameter(
                 found["default"],
@@ -189,10 +189,16 @@ def check_class(
     if found is None or found.error is not None:
         yield _unknown_class(name, found, packages)
         return
+    for key, parameter in found.parameters.items():
+        if parameter.default is None and key not in params:
+            short = name.rpartition(".")[2]
+            yield Mistake(
+                Code.BAD_PARAMETER, f"{short} needs the parameter `{key}`", ("class",), help=parameter.text() or None
+            )
     for key, value in params.items():
         path = ("params", key)
-        parameter = found.parameters.get(key)
-        if parameter is None and not found.open_ended:
+        declared = found.parameters.get(key)
+        if declared is None and not found.open_ended:
             short = name.rpartition(".")[2]
             near = did_you_mean(key, list(found.parameters))
             known = found.parameters.get(near.split("`")[1]) if near and near.startswith("did") else None
@@ -209,7 +215,7 @@ def check_class(
         for inner, call in nested:
             for mistake in _check_nested(call, facts, packages):
                 yield Mistake(mistake.code, mistake.message, (*inner, *mistake.path), mistake.key, mistake.help)
-        forms = parameter.constraints if parameter is not None else ()
+        forms = declared.constraints if declared is not None else ()
         if forms and not any(form.admits(value) for form in forms):
             if isinstance(value, list) and nested:
                 continue
@@ -228,7 +234,7 @@ def check_class(
                 Code.BAD_PARAMETER,
                 f"parameter `{key}` of {name.rpartition('.')[2]} cannot be {shown}",
                 path,
-                help=near if near and near.startswith("did") else parameter.text() if parameter else None,
+                help=near if near and near.startswith("did") else declared.text() if declared else None,
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,15 +211,21 @@ class _Loading:
 
     def _target(self, project: Document, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
         targets = {"local": TargetSpec()}
+        known: list[str] = []
         file = self._profiles_file(profiles_dir)
         if file is not None:
-            document = read_document(file, self.root, secret=True)
+            whole = read_document(file, self.root, secret=True)
+            declared = whole.data.get("targets")
+            known = list(declared) if isinstance(declared, dict) else []
+            # Only the chosen target is read: the secrets of the others need not be set here.
+            chosen = {name: declared[name]} if isinstance(declared, dict) and name in declared else {}
+            document = dataclasses.replace(whole, data={**whole.data, "targets": chosen if known else declared})
             spec = self._validate(ProfilesSpec, self._substituted(document), Origin(document, ()))
             if spec is None:
                 raise InputError(*self.mistakes)
             targets |= spec.targets
         if name not in targets:
-            message, near = f"unknown target `{name}`", did_you_mean(name, list(targets))
+            message, near = f"unknown target `{name}`", did_you_mean(name, list(dict.fromkeys([*targets, *known])))
             if project.data.get("target") == name:
                 raise InputError(project.diagnostic(Code.UNKNOWN_TARGET, message, ("target",), help=near))
             raise InputError(Diagnostic(code=Code.UNKNOWN_TARGET, message=message, help=near))
@@ -262,8 +269,9 @@ class _Loading:
                 if spec is None:
                     self.broken_sources.add(str(entry.get("name")))
                     continue
-                if spec.name in sources:
-                    self._duplicate("source", spec.name, origin, sources[spec.name].origin)
+                first = next((s for n, s in sources.items() if n.lower() == spec.name.lower()), None)
+                if first is not None:  # Spark's views do not tell upper from lower case
+                    self._duplicate("source", spec.name, origin, first.origin)
                 sources.setdefault(spec.name, Source(spec, origin))
         return sources
 

@@ -102,8 +102,10 @@ class SourceSpec(Spec):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.path is None) == (self.table is None):
+        if self.path is not None and self.table is not None:
             raise ValueError("a source needs `path` or `table`, one of them")
+        if self.path is None and self.table is None and not (self.options and "format" in self.model_fields_set):
+            raise ValueError("a source needs `path` or `table`, or a `format` with the options to find its rows")
         return self
 
 

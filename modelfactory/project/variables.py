@@ -8,10 +8,11 @@ that a password never enters a plan, a manifest or a message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from modelfactory.diagnostics import hide
 from modelfactory.project.positions import KeyPath
 
 _REFERENCE = re.compile(r"\$\{(var|env):([A-Za-z_][A-Za-z0-9_.-]*)(?::-([^}]*))?\}")
@@ -45,32 +46,19 @@ def substitute(
     Returns:
         The new data, and the references that name nothing.
     """
-    unknown: list[UnknownReference] = []
+    replacing = _Replacing(variables, environ)
+    return replacing.in_value(data, ()), replacing.unknown
 
-    def walk(value: Any, path: KeyPath) -> Any:
-        match value:
-            case dict():
-                return {key: walk(item, (*path, key)) for key, item in value.items()}
-            case list():
-                return [walk(item, (*path, index)) for index, item in enumerate(value)]
-            case str() if "${" in value and not _JINJA.fullmatch(place := "/".join(map(str, path))):
-                late = _LATE.fullmatch(place) is not None
-                return _replace(
-                    value,
-                    variables,
-                    environ,
-                    late=late,
-                    report=lambda k, n: unknown.append(UnknownReference(path, k, n)),
-                )
-            case _:
-                return value
 
-    return walk(data, ()), unknown
+def resolve_variables(data: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the variables in a family's definition; references to the environment stay as they are written."""
+    replaced: dict[str, Any] = _Replacing(variables, None).in_value(dict(data), ())
+    return replaced
 
 
 def resolve_environment(text: str, environ: Mapping[str, str]) -> str:
     """Put the environment's values into a text that has kept its references until now."""
-    return str(_replace(text, {}, environ, late=False, report=lambda _kind, _name: None))
+    return str(_Replacing({}, environ).in_text(text, (), keep=False))
 
 
 def hide_environment(said: str, written: str, environ: Mapping[str, str]) -> str:
@@ -81,10 +69,8 @@ def hide_environment(said: str, written: str, environ: Mapping[str, str]) -> str
         written: the text with its references.
         environ: the environment.
     """
-    for name in environment_names(written):
-        if environ.get(name):
-            said = said.replace(environ[name], f"${{env:{name}}}")
-    return said
+    shown_as = {environ[name]: f"${{env:{name}}}" for name in environment_names(written) if environ.get(name)}
+    return hide(said, shown_as)
 
 
 def environment_names(text: str) -> set[str]:
@@ -92,31 +78,52 @@ def environment_names(text: str) -> set[str]:
     return {name for kind, name, _ in _REFERENCE.findall(text) if kind == "env"}
 
 
-def _replace(
-    text: str,
-    variables: Mapping[str, Any],
-    environ: Mapping[str, str],
-    *,
-    late: bool,
-    report: Callable[[str, str], None],
-) -> Any:
-    def value_of(found: re.Match[str]) -> Any:
-        kind, name, default = found.groups()
-        known: Mapping[str, Any] = variables if kind == "var" else environ
-        if name not in known and default is None:
-            report(kind, name)
-            return found[0]
-        if kind == "env" and late:
-            return found[0]
-        value = known.get(name, default)
-        if kind == "var" and isinstance(value, str) and "${env:" in value:  # a variable may refer to the environment
-            return _replace(value, {}, environ, late=late, report=report)
-        return value
+@dataclass(slots=True)
+class _Replacing:
+    """One pass over a value; gathers the references that name nothing.
 
-    whole = _REFERENCE.fullmatch(text)
-    if whole:
-        return value_of(whole)
-    return _REFERENCE.sub(lambda found: _text(value_of(found)), text)
+    Attributes:
+        variables: values of `${var:…}`.
+        environ: values of `${env:…}`; None to keep all references to the environment.
+        unknown: what was not found.
+    """
+
+    variables: Mapping[str, Any]
+    environ: Mapping[str, str] | None
+    unknown: list[UnknownReference] = field(default_factory=list)
+
+    def in_value(self, value: Any, path: KeyPath) -> Any:
+        match value:
+            case dict():
+                return {key: self.in_value(item, (*path, key)) for key, item in value.items()}
+            case list():
+                return [self.in_value(item, (*path, index)) for index, item in enumerate(value)]
+            case str() if "${" in value and not _JINJA.fullmatch(place := "/".join(map(str, path))):
+                return self.in_text(value, path, keep=_LATE.fullmatch(place) is not None)
+            case _:
+                return value
+
+    def in_text(self, text: str, path: KeyPath, *, keep: bool, above: tuple[str, ...] = ()) -> Any:
+        """Replace references; a variable may hold references of its own, but not to what it is part of."""
+
+        def value_of(found: re.Match[str]) -> Any:
+            kind, name, default = found.groups()
+            environ = self.environ or {}
+            known: Mapping[str, Any] = self.variables if kind == "var" else environ
+            if kind == "env" and self.environ is None:
+                return found[0]
+            if (name not in known and default is None) or (kind == "var" and name in above):
+                self.unknown.append(UnknownReference(path, kind, name))
+                return found[0]
+            if kind == "env" and keep:
+                return found[0]
+            value = known.get(name, default)
+            if kind == "var" and isinstance(value, str) and "${" in value:
+                return self.in_text(value, path, keep=keep, above=(*above, name))
+            return value
+
+        whole = _REFERENCE.fullmatch(text)
+        return value_of(whole) if whole else _REFERENCE.sub(lambda found: _text(value_of(found)), text)
 
 
 def _text(value: Any) -> str:

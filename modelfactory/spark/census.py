@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.outcomes import digest_text
 from modelfactory.plan.schedule import Census
-from modelfactory.spark.errors import SPARK_ERRORS, UnreadableInput, reason
+from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input
 
 _COUNT, _USABLE, _LOW, _HIGH, _ONE = "_mf_n_rows", "_mf_n_usable", "_mf_low", "_mf_high", "_mf_one_class"
@@ -42,7 +42,7 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
         classes: whether to look for groups with one class only.
 
     Raises:
-        UnreadableInput: Spark cannot read the rows.
+        SparkFailed: Spark cannot read the rows.
         BuildFailed: two groups cannot be told apart by their hash.
     """
     usable = F.col(LABEL).isNotNull() if LABEL in table.travel else F.lit(True)
@@ -54,12 +54,12 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
         F.coalesce(F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))), F.lit(0)).alias(_LOW),
         F.coalesce(F.sum(F.shiftrightunsigned(row, 32)), F.lit(0)).alias(_HIGH),
         F.coalesce(one_class, F.lit(False)).alias(_ONE),
-        F.bool_or(INEXACT).alias(INEXACT),
+        F.bool_or(F.col(INEXACT) & usable).alias(INEXACT),
     )
     try:
         found = counted.toArrow()
     except SPARK_ERRORS as error:
-        raise UnreadableInput(reason(error)) from error
+        raise SparkFailed(reason(error)) from error
     group = found[GROUP].to_numpy()
     if len(np.unique(group)) != len(group):
         raise BuildFailed(

@@ -12,17 +12,18 @@ SPARK_ERRORS = (PySparkException, Py4JError)
 """What a call to Spark may raise; some Java exceptions reach Python as they are."""
 
 
-class UnreadableInput(Exception):
-    """Spark failed on the rows of an input; the text is the reason."""
+class SparkFailed(Exception):
+    """A job of Spark failed; the text is the reason."""
 
 
 def reason(error: BaseException) -> str:
     """Return the first line of an error of Spark, without its error class and SQL state."""
-    if isinstance(error, Py4JJavaError):
-        text = str(error.java_exception.getMessage() or error.java_exception.toString())
-    else:
-        text = str(error)
+    text = str(error.java_exception.toString()) if isinstance(error, Py4JJavaError) else str(error)
     line = (text.strip().splitlines() or [type(error).__name__])[0]
+    if "awaitResult" in line or "Job aborted" in line or not line:  # a wrapper: the reason is what it wraps
+        causes = re.findall(r"Caused by: (.+)", f"{error}\n{getattr(error, '_stacktrace', '')}")
+        line = causes[-1] if causes else line
+    line = re.sub(r"^(?:[\w$]+\.)+[\w$]+(?:Exception|Error): ", "", line)
     line = re.sub(r"^\[[A-Z0-9_.]+\] ", "", line)
     return line.split(" SQLSTATE:")[0].rstrip()
 

@@ -2,11 +2,12 @@
 
 Numbers travel as double: whole numbers, decimals and booleans are cast, dates become days since 1970-01-01,
 timestamps become seconds since 1970-01-01 UTC. Categories travel as string. The label of a classifier keeps its
-own type where that is string, whole number, boolean or double.
+own type where that is string, boolean, double or a whole number; any other travels as string.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = (
     "_mf_time",
     "_mf_inexact",
 )
+FILE_FORMATS = frozenset({"parquet", "csv", "json", "orc", "text", "avro"})
+"""Formats whose path is certainly one of files."""
 EXACT_LIMIT = 2**53
 """Whole numbers up to here are doubles without rounding."""
 
@@ -98,8 +101,9 @@ def open_input(
     except SPARK_ERRORS as error:
         said = hide_environment(reason(error), step.whole_input, environ)
         return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
+    names = [field.name for field in whole.schema.fields]
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
-    findings = _check_columns(step, types, [field.name for field in whole.schema.fields])
+    findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
     if findings:
         return None, findings
     table = spark.sql(resolve_environment(step.query, environ))
@@ -111,14 +115,14 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
         if source.table is not None:
             frame = spark.table(resolve_environment(source.table, environ))
         else:
-            place = resolve_environment(source.path or "", environ)
-            if "://" not in place:
-                place = str(root / place)
-                if not Path(place).exists() and "*" not in place:
+            place = None if source.path is None else resolve_environment(source.path, environ)
+            if place is not None and source.format in FILE_FORMATS and "://" not in place:
+                if not (root / place).exists() and not re.search(r"[*?\[{]", place):
                     return [Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)]
+                place = _local_url(root, place)
             options = {key: resolve_environment(value, environ) for key, value in source.options}
             frame = spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place)
-            frame.createOrReplaceTempView(f"`{source.name}`")
+            frame.createOrReplaceTempView(source.relation)
     except SPARK_ERRORS as error:
         key = "table" if source.table is not None else "path"
         key = "format" if "data source" in reason(error) else key
@@ -156,6 +160,13 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
                 )
             )
     return findings
+
+
+def _local_url(root: Path, place: str) -> str:
+    """Return the URL of a local path, which may hold wildcards; Spark's own default may be another file system."""
+    if Path(place).is_absolute():
+        return f"file://{place}"
+    return "file://" + re.sub(r"([\[\]{}*?\\])", r"\\\1", str(root)) + f"/{place}"
 
 
 def _canonical_type(written: str) -> str:
@@ -197,6 +208,15 @@ def _check_columns(step: TrainStep, types: Mapping[str, T.DataType], known: list
     return findings
 
 
+def _check_twice(step: TrainStep, names: list[str]) -> list[Finding]:
+    folded = [name.lower() for name in names]
+    return [
+        Finding(Code.MISSING_COLUMN, f"the input has two columns `{name}`", step.input_path)
+        for name in step.columns
+        if folded.count(name.lower()) > 1
+    ]
+
+
 def _type_help(name: str, role: str, found: T.DataType) -> str:
     if role == "numeric feature" and isinstance(found, _TEXTS):
         return f"declare it as {{name: {name}, kind: categorical}}, or cast it in `sql`"
@@ -209,10 +229,11 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
 
     def number(column: str, name: str) -> None:
         travel[name] = _as_double(F.col(_quoted(column)), types[column])
-        if isinstance(types[column], T.LongType | T.DecimalType):
-            whole = F.col(_quoted(column))
-            beyond = (whole > F.lit(EXACT_LIMIT)) | (whole < F.lit(-EXACT_LIMIT))
-            inexact.append(F.coalesce(beyond, F.lit(False)))
+        if isinstance(types[column], T.LongType | T.DecimalType) and name != TIME:
+            given = F.col(_quoted(column))
+            beyond = (given > F.lit(EXACT_LIMIT)) | (given < F.lit(-EXACT_LIMIT))
+            back = given.cast("double").try_cast(types[column])
+            inexact.append(F.coalesce(beyond & ~given.eqNullSafe(back), F.lit(False)))
 
     for i, feature in enumerate(step.fit.features):
         if feature.kind == "numeric":
@@ -261,7 +282,9 @@ def _as_class(column: Column, kind: T.DataType) -> Column:
             return column
         case T.ByteType() | T.ShortType() | T.IntegerType() | T.LongType():
             return column.cast("bigint")
-        case T.FloatType() | T.DoubleType() | T.DecimalType():
+        case T.DecimalType() if kind.scale == 0 and kind.precision <= 18:
+            return column.cast("bigint")
+        case T.FloatType() | T.DoubleType():
             number = column.cast("double")
             return F.when(~F.isnan(number), number)
         case _:

@@ -9,16 +9,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from pyspark.sql import SparkSession
 
-from modelfactory.diagnostics import Code, input_error
+from modelfactory.diagnostics import Code, hide, input_error
 from modelfactory.project.specs import TargetSpec
 from modelfactory.spark.errors import SPARK_ERRORS, reason, silence_query_logs
 from modelfactory.spark.java import find_java
 
+_PINNED = {"spark.sql.session.timeZone": "UTC"}  # a date or time means the same on every machine
 _ALWAYS = {
-    "spark.sql.session.timeZone": "UTC",  # a date or time means the same on every machine
+    **_PINNED,
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
@@ -27,26 +29,33 @@ _ALWAYS = {
 
 
 @contextmanager
-def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator[SparkSession]:
+def open_session(
+    target: TargetSpec, *, name: str, log: Path | None, shown_as: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[SparkSession]:
     """Open a session on a target and close it at the end, whatever happens.
 
     Args:
         target: where to run; what it sets wins over the settings of `mf`.
         name: name of the application.
         log: file that takes what Spark prints; None leaves it on the terminal.
+        shown_as: values that must not stay in that file, and what stands there instead.
 
     Raises:
         InputError: there is no fit Java, or Spark does not start.
     """
     embedded = target.master.startswith("local")
-    if embedded:
-        find_java(os.environ)
+    find_java(os.environ)
+    for key, value in _PINNED.items():
+        if target.conf.get(key, value) != value:
+            message = f"`{key}` of the target is `{target.conf[key]}`; it has to be `{value}`"
+            raise input_error(Code.BAD_VALUE, message, help="convert times in `sql`, with `convert_timezone`")
     settings = {
         **_ALWAYS,
         **(_embedded() if embedded else {}),
         **{k: _text(v) for k, v in target.conf.items()},
     }
     with ExitStack() as stack:
+        stack.callback(_redact, log, shown_as)
         # The workers' Python is `python3` of PATH unless this says otherwise.
         stack.enter_context(_environment({"PYSPARK_PYTHON": sys.executable} if embedded else {}))
         builder = SparkSession.builder.master(target.master).appName(name)
@@ -64,6 +73,12 @@ def open_session(target: TargetSpec, *, name: str, log: Path | None) -> Iterator
         stack.callback(spark.stop)
         silence_query_logs()
         yield spark
+
+
+def pin_settings(spark: SparkSession) -> None:
+    """Give a session the settings that decide what rows mean, whoever opened it."""
+    for key, value in _PINNED.items():
+        spark.conf.set(key, value)
 
 
 def cancel_jobs(spark: SparkSession) -> None:
@@ -95,6 +110,16 @@ def _embedded() -> dict[str, str]:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _redact(log: Path | None, shown_as: Mapping[str, str]) -> None:
+    """Take values out of Spark's log that a user keeps in the environment."""
+    if log is None or not shown_as or not log.exists():
+        return
+    before = log.read_text(encoding="utf-8", errors="replace")
+    after = hide(before, shown_as)
+    if after != before:
+        log.write_text(after, encoding="utf-8")
 
 
 @contextmanager
@@ -132,7 +157,7 @@ def _output_to(log: Path | None) -> Iterator[None]:
         return
     log.parent.mkdir(parents=True, exist_ok=True)
     kept = [os.dup(stream) for stream in (1, 2)]
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     try:
         for stream in (1, 2):
             os.dup2(handle, stream)

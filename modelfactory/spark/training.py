@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep
 from modelfactory.spark.census import CensusTable
-from modelfactory.spark.errors import SPARK_ERRORS, reason
+from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
 from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
 from modelfactory.spark.progress import watched
 from modelfactory.training.worker import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA, train_batches
@@ -61,22 +60,18 @@ def train_groups(
         The outcomes of the trained groups, one row each, in no order.
 
     Raises:
-        BuildFailed: the Spark job failed as a whole.
+        SparkFailed: the Spark job failed as a whole.
     """
+    if schedule.n_bins == 0:
+        return _read_outcomes(staging)
     try:
         with watched(spark, job, schedule.bin[schedule.to_train], report):
             outcomes = fitted_groups(spark, step.fit, table, found, schedule)
             _with_keys(spark, outcomes, found, schedule).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
-                str(staging)
+                f"file://{staging}"
             )
     except SPARK_ERRORS as error:
-        raise BuildFailed(
-            Diagnostic(
-                code=Code.RUN_FAILED,
-                message=f"the Spark job of family `{step.family}` failed: {reason(error)}",
-                help="what Spark said is in target/logs/spark.log",
-            )
-        ) from error
+        raise SparkFailed(reason(error)) from error
     return _read_outcomes(staging)
 
 

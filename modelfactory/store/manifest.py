@@ -67,7 +67,8 @@ class VersionRecord(Record):
     """One published training of a family.
 
     Attributes:
-        definition: the family's keys as written, folder and project defaults applied.
+        definition: the family's keys, defaults and variables applied, SQL unrendered, environment by reference.
+        sources: what the query read, and how.
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
@@ -85,6 +86,7 @@ class VersionRecord(Record):
     libraries: dict[str, str]
     git_commit: str | None = None
     definition: dict[str, Any]
+    sources: list[dict[str, Any]] = []
     fingerprints: Fingerprints
     group_by: list[str]
     label: str | None

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from modelfactory.diagnostics import Code, input_error
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
 from modelfactory.store.store import MANIFEST, Store, replace_file, sync_folder
 
@@ -33,8 +34,16 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     """Open a staging folder for a new version, after removing what dead builds left; needs the family's lock."""
     folder = store.root / family
     manifest = store.manifest(family)
+    folders = [left for left in folder.glob("v[0-9]*-*") if left.is_dir()]
+    if manifest is None and any(not left.name.startswith("v000001-") for left in folders):
+        raise input_error(
+            Code.STORE,
+            f"family `{family}` has versions and no {MANIFEST}; nothing was removed",
+            file=folder,
+            help=f"restore {MANIFEST}, or move the folders away to begin anew",
+        )
     named = {Path(f.path).parts[0] for v in manifest.versions for f in v.files} if manifest else set()
-    for left in folder.glob("v[0-9]*-*"):
+    for left in folders:
         if left.name not in named:
             shutil.rmtree(left)
     shutil.rmtree(folder / STAGING, ignore_errors=True)
@@ -74,6 +83,11 @@ class Staging:
         """Where the version is written until it is published."""
         return self.family_root / STAGING / self.name
 
+    @property
+    def has_models(self) -> bool:
+        """Whether any model was written."""
+        return any((self.folder / MODELS).glob("*.parquet"))
+
     def write_groups(self, table: pa.Table) -> None:
         """Write the group table."""
         folder = self.folder / GROUPS
@@ -108,6 +122,9 @@ class Staging:
                         sha256=digest,
                     )
                 )
+            if (self.folder / table).is_dir():
+                sync_folder(self.folder / table)
+        sync_folder(self.folder)
         return records
 
 

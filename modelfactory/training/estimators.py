@@ -6,10 +6,12 @@ import copy
 import functools
 import hashlib
 import importlib
+import random
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 
 from modelfactory.plan.steps import EstimatorCall
@@ -23,14 +25,19 @@ class Template:
         estimator: never fitted itself.
         random_states: parameter names such as `estimator__random_state`, sorted.
         seed: seed of the family.
+        foreign: the class is not scikit-learn's and may draw from the global random states.
     """
 
     estimator: Any
     random_states: tuple[str, ...]
     seed: int
+    foreign: bool = False
 
     def for_group(self, group: int) -> Any:
         """Return a new estimator for a group; its random states come from the group's key alone."""
+        if self.foreign:
+            random.seed(group_seed(self.seed, group, "random"))
+            np.random.seed(group_seed(self.seed, group, "numpy"))
         # A class with `fit` and `predict` alone has no parameters to clone by.
         estimator = clone(self.estimator) if hasattr(self.estimator, "get_params") else copy.deepcopy(self.estimator)
         if self.random_states:
@@ -49,7 +56,7 @@ def make_template(call: EstimatorCall, seed: int) -> Template:
         for name, value in params.items()
         if (name == "random_state" or name.endswith("__random_state")) and value is None
     )
-    return Template(estimator, tuple(open_states), seed)
+    return Template(estimator, tuple(open_states), seed, foreign=not call.path.startswith("sklearn."))
 
 
 def group_seed(seed: int, group: int, parameter: str) -> int:

@@ -75,10 +75,12 @@ def marked(found: Diagnostic) -> str:
 
 def test_only_the_columns_that_are_needed_are_read_each_once(tmp_path: Path) -> None:
     made = step(tmp_path, weight="x", evaluate={"by_time": {"column": "day"}}, where="y > 0")
-    assert made.query == "select k, x, y, day\nfrom s\nwhere y > 0"
+    assert made.query == "select k, x, y, day\nfrom mf_source_s\nwhere y > 0"
 
 
-@pytest.mark.parametrize(("name", "relation"), [("s", "s"), ("t", "cat.`odd schema`.t"), ("select", "`select`")])
+@pytest.mark.parametrize(
+    ("name", "relation"), [("s", "mf_source_s"), ("t", "cat.`odd schema`.t"), ("select", "mf_source_select")]
+)
 def test_a_source_is_read_by_its_name_or_its_table(tmp_path: Path, name: str, relation: str) -> None:
     assert step(tmp_path, source=name).relation == relation
 
@@ -100,7 +102,7 @@ def test_line_breaks_inside_a_text_of_the_query_stay_as_they_are(tmp_path: Path)
 
 def test_a_query_may_stand_in_a_file(tmp_path: Path) -> None:
     write_project(tmp_path, {"sql/q.sql": "select 1 as k from {{ source('s') }}\n"})
-    assert step(tmp_path, source=None, sql_file="sql/q.sql").relation == "(\nselect 1 as k from s\n)"
+    assert step(tmp_path, source=None, sql_file="sql/q.sql").relation == "(\nselect 1 as k from mf_source_s\n)"
 
 
 @pytest.mark.parametrize("sql", ["", "  ", "{# later #}", "-- later"])

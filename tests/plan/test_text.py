@@ -75,7 +75,7 @@ def text(tmp_path: Path) -> str:
     "told",
     [
         "family f\n",
-        "    select k, j, x, c, y, w, day\n    from s\n    where y is not null\n",
+        "    select k, j, x, c, y, w, day\n    from mf_source_s\n    where y is not null\n",
         "source s: csv data.csv header=true",
         "pandas DataFrame",
         "Ridge(alpha=2.5)",

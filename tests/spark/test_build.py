@@ -194,6 +194,39 @@ class TestOutcomes:
         assert refused.diagnostics[0].file == "families/sales.yml"
         assert not (folder / "store").exists()
 
+    @pytest.mark.parametrize(
+        ("more", "status", "shop", "label"),
+        [
+            ("min_rows: 10", "too_few_rows", "x", "number"),
+            ("max_rows: 3", "too_many_rows", "x", "number"),
+            ("", "null_key", None, "number"),
+            ("", "one_class", "x", "class"),
+        ],
+    )
+    def test_a_family_of_which_no_group_is_trained_is_published(self, spark, tmp_path, more, status, shop, label):
+        rows = frame(x=6).assign(shop=pd.Series([shop] * 6, dtype=object))
+        if label == "class":
+            rows["y"] = "same"
+        table = pa.table({name: pa.array(rows[name], pa.string() if name == "shop" else None) for name in rows.columns})
+        estimator = "LogisticRegression" if label == "class" else "LinearRegression"
+        folder = project(tmp_path, table, estimator=estimator, more=more)
+        result = run(folder, spark)
+        assert (result.status, result.statuses) == ("success", {status: 1})
+        assert [(g["status"], g["n_rows"]) for g in groups(folder)] == [(status, 6)]
+        assert models(folder) == {}
+
+    def test_a_file_in_the_way_ends_its_family_only(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=9))
+        text = (folder / "families/sales.yml").read_text()
+        (folder / "families/sales.yml").write_text(text + text.split("families:\n")[1].replace("sales", "other"))
+        (folder / "store").mkdir()
+        (folder / "store/sales").write_text("in the way")
+        result = build(workspace_of(folder), RecordingReporter(), session=spark)
+        assert [f.status for f in result.families] == ["error", "success"]
+        assert result.families[0].diagnostics[0].code == "MF403"
+        document = json.loads((folder / f"target/runs/{result.run_id}/run_results.json").read_text())
+        assert [r["status"] for r in document["results"]] == ["error", "success"]
+
 
 class TestModels:
     def test_models_are_those_of_scikit_learn(self, spark, tmp_path):
@@ -342,6 +375,24 @@ class TestTypes:
         assert [g["n_rows"] for g in groups(folder)] == [2, 1]
         assert set(models(folder)) == {(1, date(2020, 1, 1), Decimal("1.50")), (2, None, Decimal("2.00"))}
 
+    def test_an_inexact_number_without_a_label_harms_nothing(self, spark, tmp_path):
+        numbers = pa.array([1, 2, 2**53 + 1, 2**60], pa.int64())
+        table = pa.table({"shop": ["x"] * 4, "a": numbers, "b": [1, 2, 3, 4], "y": [1.0, 2.0, None, 3.0]})
+        assert run(project(tmp_path, table), spark).statuses == {"trained": 1}
+
+    def test_decimal_classes_are_not_merged(self, spark, tmp_path):
+        big = [Decimal(2**53), Decimal(2**53 + 1)] * 5
+        table = pa.table(
+            {
+                "shop": ["x"] * 10,
+                "a": [float(i) for i in range(10)],
+                "b": [0.0] * 10,
+                "y": pa.array(big, pa.decimal128(20, 0)),
+            }
+        )
+        run(project(tmp_path, table, estimator="DecisionTreeClassifier"), spark)
+        assert models(tmp_path)["x"].classes_.tolist() == [str(2**53), str(2**53 + 1)]
+
     def test_swapped_nulls_are_different_rows(self, spark, tmp_path):
         def digest(name: str, a: list[float | None], b: list[float | None]) -> str:
             numbers = pa.array(a, pa.float64()), pa.array(b, pa.float64())
@@ -394,6 +445,28 @@ class TestInput:
         (folder / "sources/rows.yml").write_text("sources: [{name: rows, table: sold_things}]\n")
         run(folder, spark)
         assert groups(folder)[0]["n_rows"] == 9
+
+    def test_a_view_of_a_source_hides_no_table(self, spark, tmp_path):
+        spark.createDataFrame(frame(x=7)).createOrReplaceTempView("shadow")
+        folder = project(tmp_path, frame(x=9))
+        (folder / "sources/rows.yml").write_text(
+            "sources: [{name: shadow, path: data/rows.parquet}, {name: rows, table: shadow}]\n"
+        )
+        text = (folder / "families/sales.yml").read_text()
+        other = text.split("families:\n")[1].replace("sales", "other").replace("source: rows", "source: shadow")
+        (folder / "families/sales.yml").write_text("families:\n" + other + text.split("families:\n")[1])
+        build(workspace_of(folder), RecordingReporter(), session=spark)
+        assert groups(folder)[0]["n_rows"] == 7
+
+    def test_the_input_may_not_have_a_needed_column_twice(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=9))
+        text = (folder / "families/sales.yml").read_text()
+        (folder / "families/sales.yml").write_text(
+            text.replace("source: rows", "sql: \"select *, 1.0 as a from {{ source('rows') }}\"")
+        )
+        with pytest.raises(InputError) as caught:
+            build(workspace_of(folder), RecordingReporter(), session=spark)
+        assert [d.code for d in caught.value.diagnostics] == ["MF302"]
 
     def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
         from modelfactory.plan.schedule import schedule_groups
@@ -478,6 +551,34 @@ class TestVersions:
         assert (result.status, result.exit_code) == ("error", 1)
         assert result.diagnostics[0].code == "MF603"
         assert Store(folder / "store").manifest("sales") is None
+
+    def test_the_data_fingerprint_knows_which_rows_belong_to_whom(self, spark, tmp_path):
+        rows = frame(x=8, y=8)
+        prints = []
+        for name, shops in (("one", {}), ("swapped", {"x": "y", "y": "x"}), ("renamed", {"x": "z"})):
+            folder = project(tmp_path / name, rows.assign(shop=rows.shop.replace(shops)))
+            run(folder, spark)
+            manifest = Store(folder / "store").manifest("sales")
+            assert manifest is not None
+            prints.append(manifest.versions[0].fingerprints.data)
+        assert len(set(prints)) == 3
+
+    def test_versions_without_a_manifest_are_not_removed(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=9))
+        run(folder, spark)
+        run(folder, spark)
+        (folder / "store/sales/manifest.json").unlink()
+        result = run(folder, spark)
+        assert (result.status, result.diagnostics[0].code) == ("error", "MF403")
+        assert len(list((folder / "store/sales").glob("v0*"))) == 2
+
+    def test_random_columns_are_noticed(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=20, y=20))
+        text = (folder / "families/sales.yml").read_text()
+        query = "sql: \"select shop, y, a, hash(b, now()) as b from {{ source('rows') }}\""
+        (folder / "families/sales.yml").write_text(text.replace("source: rows", query))
+        result = run(folder, spark)
+        assert (result.status, result.diagnostics[0].code) == ("error", "MF603")
 
     def test_a_family_that_is_being_built_is_not_built_twice(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=20))
