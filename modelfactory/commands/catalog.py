@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.diagnostics import Code, input_error
+from modelfactory.plan.estimators import COLUMN_TRANSFORMER, PIPELINE
 from modelfactory.project.classes import ClassFacts, nested_values, sklearn_names
 from modelfactory.project.loading import Project
 from modelfactory.project.specs import EstimatorSpec, FamilySpec
 
 _ASKER = Path(__file__).parent.parent / "training" / "introspection.py"
-COMPILED_CLASSES = ("sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer")
+COMPILED_CLASSES = (PIPELINE, COLUMN_TRANSFORMER)
 """Classes that the compiler itself writes into plans."""
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
+from modelfactory.plan.estimators import estimator_of, hands_on, weight_parameter
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.rendering import SqlTemplateError, render_sql
 from modelfactory.plan.steps import (
-    EstimatorCall,
     Evaluation,
     Feature,
     FitStep,
@@ -21,12 +21,11 @@ from modelfactory.plan.steps import (
     SourceRead,
     TrainStep,
 )
-from modelfactory.project.classes import ClassFacts, check_class, nested_class
+from modelfactory.project.classes import ClassFacts, check_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec
 
-PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
 INTERNAL_PREFIX = "_mf_"
 _NO_DEFAULT = (None, "'deprecated'", "'warn'")
 """What scikit-learn writes where a parameter has no default of its own any more."""
@@ -92,8 +91,8 @@ class _FamilyCompiler:
         self, relation: str, sources: tuple[SourceRead, ...], task: Task, evaluation: Evaluation | None
     ) -> TrainStep:
         spec = self.spec
-        estimator = self._estimator()
-        frames = any(f.kind == "categorical" for f in spec.features) or self._hands_on(estimator)
+        estimator = estimator_of(spec, self.facts)
+        frames = any(f.kind == "categorical" for f in spec.features) or hands_on(estimator, self.facts)
         time = spec.evaluate.by_time.column if spec.evaluate and spec.evaluate.by_time else None
         fit = FitStep(
             family=spec.name,
@@ -103,7 +102,7 @@ class _FamilyCompiler:
             has_weight=spec.weight is not None,
             has_time=time is not None,
             estimator=estimator,
-            weight_parameter=_weight_parameter(estimator),
+            weight_parameter=weight_parameter(estimator),
             container="frame" if frames else "matrix",
             evaluation=evaluation,
             seed=spec.seed,
@@ -297,71 +296,6 @@ class _FamilyCompiler:
                 )
         return task
 
-    def _estimator(self) -> EstimatorCall:
-        spec = self.spec
-        steps = [(step.name, self._call(step)) for step in spec.pipeline]
-        if spec.preprocess is not None:
-            steps += self._preprocess_steps()
-        if spec.estimator is not None:
-            if not steps:
-                return self._call(spec.estimator)
-            steps.append(("estimator", self._call(spec.estimator)))
-        return _pipeline(steps)
-
-    def _preprocess_steps(self) -> list[tuple[str, EstimatorCall]]:
-        """Return the steps in front of the estimator.
-
-        Numeric features alone need no `ColumnTransformer`: their transformers take the whole matrix.
-        """
-        spec = self.spec
-        chains = {
-            kind: _named([self._call(call) for call in getattr(spec.preprocess, kind)])
-            for kind in ("numeric", "categorical")
-        }
-        if all(feature.kind == "numeric" for feature in spec.features):
-            return chains["numeric"]
-        transformers = []
-        for kind, chain in chains.items():
-            names = [feature.name for feature in spec.features if feature.kind == kind]
-            if names:
-                chained = "passthrough" if not chain else chain[0][1] if len(chain) == 1 else _pipeline(chain)
-                transformers.append((kind, chained, names))
-        return [("preprocess", EstimatorCall(path=COLUMN_TRANSFORMER, params=(("transformers", transformers),)))]
-
-    def _hands_on(self, estimator: EstimatorCall) -> bool:
-        """Tell whether the estimator fits others on its input, which then see the columns' names too."""
-        paths = {known.path for known in self.facts.values() if known.hands_on} - {PIPELINE}
-        calls = [call for _, call in dict(estimator.params)["steps"]] if estimator.path == PIPELINE else [estimator]
-        return any(call.path in paths or any(_holds_call(v) for _, v in call.params) for call in calls)
-
-    def _call(self, written: EstimatorSpec) -> EstimatorCall:
-        return self._made(written.class_, written.params)
-
-    def _made(self, name: str, params: Mapping[str, Any]) -> EstimatorCall:
-        found = self.facts[name]
-        made = []
-        for key, value in sorted(params.items()):
-            parameter = found.parameters.get(key)
-            forms = {form.kind for form in parameter.constraints} if parameter else set()
-            value = self._value(value)  # noqa: PLW2901
-            as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
-            made.append((key, tuple(value) if as_tuple else value))
-        return EstimatorCall(path=found.path, params=tuple(made))
-
-    def _value(self, value: Any) -> Any:
-        name = nested_class(value)
-        if name is not None:
-            return self._made(name, value.get("params") or {})
-        match value:
-            case list():
-                items = [self._value(item) for item in value]
-                named = any(isinstance(item, EstimatorCall) for item in items) and isinstance(items[0], str)
-                return tuple(items) if named else items
-            case dict():
-                return {key: self._value(item) for key, item in value.items()}
-            case _:
-                return value
-
     # Evaluation -------------------------------------------------------------------------------------------------
 
     def _evaluation(self, task: Task) -> Evaluation | None:
@@ -422,38 +356,6 @@ def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds
     if written.by_time is not None:
         return "by_time", written.by_time.last
     return "folds", 0.0
-
-
-def _named(calls: list[EstimatorCall]) -> list[tuple[str, EstimatorCall]]:
-    """Name steps by their lower-case class, as `sklearn.pipeline.make_pipeline` does."""
-    names = [call.name.lower() for call in calls]
-    return [
-        (name if names.count(name) == 1 else f"{name}-{names[:i].count(name) + 1}", call)
-        for i, (name, call) in enumerate(zip(names, calls, strict=True))
-    ]
-
-
-def _pipeline(steps: list[tuple[str, EstimatorCall]]) -> EstimatorCall:
-    return EstimatorCall(path=PIPELINE, params=(("steps", steps),))
-
-
-def _weight_parameter(estimator: EstimatorCall) -> str:
-    if estimator.path != PIPELINE:
-        return "sample_weight"
-    steps: list[tuple[str, EstimatorCall]] = dict(estimator.params)["steps"]
-    return f"{steps[-1][0]}__sample_weight"
-
-
-def _holds_call(value: Any) -> bool:
-    match value:
-        case EstimatorCall():
-            return True
-        case list() | tuple():
-            return any(_holds_call(item) for item in value)
-        case dict():
-            return any(_holds_call(item) for item in value.values())
-        case _:
-            return False
 
 
 def _option(value: object) -> str:

@@ -1,0 +1,125 @@
+"""Turn what a family says of its estimator into one call that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelfactory.plan.steps import EstimatorCall
+from modelfactory.project.classes import ClassFacts, nested_class
+from modelfactory.project.specs import EstimatorSpec, FamilySpec
+
+PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
+
+
+def estimator_of(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> EstimatorCall:
+    """Return the call that makes a family's estimator, with its preprocessing as one scikit-learn `Pipeline`.
+
+    Args:
+        spec: a family without mistakes in its classes.
+        facts: what is known of the classes, by the name as written.
+    """
+    steps = [(step.name, _call(step, facts)) for step in spec.pipeline]
+    if spec.preprocess is not None:
+        steps += _preprocess_steps(spec, facts)
+    if spec.estimator is not None:
+        if not steps:
+            return _call(spec.estimator, facts)
+        steps.append(("estimator", _call(spec.estimator, facts)))
+    return _pipeline(steps)
+
+
+def weight_parameter(estimator: EstimatorCall) -> str:
+    """Return the name of the fit parameter that takes sample weights."""
+    if estimator.path != PIPELINE:
+        return "sample_weight"
+    return f"{_steps(estimator)[-1][0]}__sample_weight"
+
+
+def hands_on(estimator: EstimatorCall, facts: Mapping[str, ClassFacts]) -> bool:
+    """Tell whether the estimator fits others on its input, which then see the columns' names too."""
+    paths = {known.path for known in facts.values() if known.hands_on} - {PIPELINE}
+    calls = [call for _, call in _steps(estimator)] if estimator.path == PIPELINE else [estimator]
+    return any(call.path in paths or any(_holds_call(value) for _, value in call.params) for call in calls)
+
+
+def _preprocess_steps(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> list[tuple[str, EstimatorCall]]:
+    """Return the steps in front of the estimator.
+
+    Numeric features alone need no `ColumnTransformer`: their transformers take the whole matrix.
+    """
+    chains = {
+        kind: _named([_call(call, facts) for call in getattr(spec.preprocess, kind)])
+        for kind in ("numeric", "categorical")
+    }
+    if all(feature.kind == "numeric" for feature in spec.features):
+        return chains["numeric"]
+    transformers = []
+    for kind, chain in chains.items():
+        names = [feature.name for feature in spec.features if feature.kind == kind]
+        if names:
+            chained = "passthrough" if not chain else chain[0][1] if len(chain) == 1 else _pipeline(chain)
+            transformers.append((kind, chained, names))
+    return [("preprocess", EstimatorCall(path=COLUMN_TRANSFORMER, params=(("transformers", transformers),)))]
+
+
+def _call(written: EstimatorSpec, facts: Mapping[str, ClassFacts]) -> EstimatorCall:
+    return _made(written.class_, written.params, facts)
+
+
+def _made(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts]) -> EstimatorCall:
+    found = facts[name]
+    made = []
+    for key, written in sorted(params.items()):
+        parameter = found.parameters.get(key)
+        forms = {form.kind for form in parameter.constraints} if parameter else set()
+        value = _value(written, facts)
+        # Neither YAML nor TOML has tuples; where scikit-learn insists on one, a list stands for it.
+        as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
+        made.append((key, tuple(value) if as_tuple else value))
+    return EstimatorCall(path=found.path, params=tuple(made))
+
+
+def _value(value: Any, facts: Mapping[str, ClassFacts]) -> Any:
+    name = nested_class(value)
+    if name is not None:
+        return _made(name, value.get("params") or {}, facts)
+    match value:
+        case list():
+            items = [_value(item, facts) for item in value]
+            named = any(isinstance(item, EstimatorCall) for item in items) and isinstance(items[0], str)
+            return tuple(items) if named else items
+        case dict():
+            return {key: _value(item, facts) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _named(calls: list[EstimatorCall]) -> list[tuple[str, EstimatorCall]]:
+    """Name steps by their lower-case class, as `sklearn.pipeline.make_pipeline` does."""
+    names = [call.name.lower() for call in calls]
+    return [
+        (name if names.count(name) == 1 else f"{name}-{names[:i].count(name) + 1}", call)
+        for i, (name, call) in enumerate(zip(names, calls, strict=True))
+    ]
+
+
+def _pipeline(steps: list[tuple[str, EstimatorCall]]) -> EstimatorCall:
+    return EstimatorCall(path=PIPELINE, params=(("steps", steps),))
+
+
+def _steps(pipeline: EstimatorCall) -> list[tuple[str, EstimatorCall]]:
+    steps: list[tuple[str, EstimatorCall]] = dict(pipeline.params)["steps"]
+    return steps
+
+
+def _holds_call(value: Any) -> bool:
+    match value:
+        case EstimatorCall():
+            return True
+        case list() | tuple():
+            return any(_holds_call(item) for item in value)
+        case dict():
+            return any(_holds_call(item) for item in value.values())
+        case _:
+            return False
