@@ -26,7 +26,7 @@ from modelfactory.cli.options import (
     Target,
     Vars,
 )
-from modelfactory.diagnostics import MfError, counted
+from modelfactory.diagnostics import Code, InputError, MfError, counted, input_error
 
 if TYPE_CHECKING:
     from modelfactory.cli.console import Console
@@ -58,15 +58,19 @@ def _console(log_format: LogFormat, quiet: bool, debug: bool) -> Iterator[Consol
         console.close()
         console.error(error)
         raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # `mf ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(0) from None
+    except OSError as error:
+        console.close()
+        console.error(input_error(Code.STORE, f"cannot write `{error.filename}`: {error.strerror or error}"))
+        raise typer.Exit(MfError.exit_code) from None
     except KeyboardInterrupt:
         from modelfactory.commands.interrupt import INTERRUPTED
 
         console.close()
         console.note("interrupted")
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # `mf ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise typer.Exit(0) from None
     finally:
         console.close()
 
@@ -101,7 +105,7 @@ def _root(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
     log_format: Log = LogFormat.TEXT,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -132,7 +136,7 @@ def debug(
 
     with _console(log_format, quiet, debug) as console:
         checks = look(_options(project_dir, target, variables, profiles_dir), connection=connection)
-        console.out.print(check_table(checks))
+        console.table(check_table(checks))
         if not all(check.passed for check in checks):
             raise typer.Exit(MfError.exit_code)
 
@@ -152,6 +156,7 @@ def parse(
 
     with _console(log_format, quiet, debug) as console:
         workspace = open_workspace(_options(project_dir, target, variables, profiles_dir), may_be_empty=True)
+        console.warn(workspace.warnings)
         families, sources = len(workspace.families), len(workspace.project.sources)
         name = workspace.project.spec.name
         console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
@@ -175,7 +180,9 @@ def compile(
 
     with _console(log_format, quiet, debug) as console:
         options = _options(project_dir, target, variables, profiles_dir)
-        console.data(write_compiled(open_workspace(options, select=select or (), exclude=exclude or ())))
+        workspace = open_workspace(options, select=select or (), exclude=exclude or ())
+        console.warn(workspace.warnings)
+        console.data(write_compiled(workspace))
 
 
 @app.command()
@@ -200,6 +207,7 @@ def build(
     with _console(log_format, quiet, debug) as console:
         options = _options(project_dir, target, variables, profiles_dir)
         workspace = open_workspace(options, select=select or (), exclude=exclude or ())
+        console.warn(workspace.warnings)
         result = run(workspace, console, fail_fast=fail_fast)
         raise typer.Exit(result.exit_code)
 
@@ -237,7 +245,11 @@ def ls(
         if groups is None:
             _only_with_groups(where=where, sort=sort, limit=limit)
             workspace = open_workspace(options, select=select or (), exclude=exclude or (), may_be_empty=True)
-            write_families(console, list_families(workspace), output, output_keys, now=datetime.now(UTC))
+            console.warn(workspace.warnings)
+            listings, unreadable = list_families(workspace)
+            write_families(console, listings, output, output_keys, now=datetime.now(UTC))
+            if unreadable:
+                raise InputError(*unreadable)
         else:
             if select or exclude:
                 raise typer.BadParameter("--select and --exclude choose families, --groups lists the groups of one")

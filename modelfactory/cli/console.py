@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from modelfactory.cli.options import LogFormat
@@ -71,6 +72,17 @@ class Console:
     def note(self, text: str) -> None:
         """Write a line, unless quiet."""
         self._say("note", text, style="dim")
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """Write warnings, unless quiet."""
+        for text in texts:
+            self._say("warning", f"warning: {text}", style="yellow")
+
+    def table(self, table: Table) -> None:
+        """Write a table to stdout, without blanks at the ends of lines."""
+        with self.out.capture() as captured:
+            self.out.print(table)
+        self.data("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics."""

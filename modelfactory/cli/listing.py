@@ -28,9 +28,7 @@ def write_families(
         raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     match output:
         case Output.TABLE:
-            if not listings:
-                console.note("no family matches")
-            console.out.print(family_table(listings, now=now))
+            console.table(family_table(listings, now=now))
         case Output.NAME:
             console.lines(item.name for item in listings)
         case Output.PATH:
@@ -48,7 +46,7 @@ def write_groups(console: Console, table: pa.Table, output: Output, keys: str | 
     if keys is not None and output == Output.TABLE:
         raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     if output == Output.TABLE:
-        console.out.print(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
+        console.table(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
     elif output in (Output.JSON, Output.CSV):
         _write_rows(console, rows, table.column_names, output, keys)
     else:
@@ -60,7 +58,7 @@ def write_group(console: Console, row: Mapping[str, Any], *, as_json: bool) -> N
     if as_json:
         console.json_lines([row])
     else:
-        console.out.print(
+        console.table(
             key_values(
                 (name, value) for name, value in row.items() if name not in GROUP_COLUMNS or value not in (None, {}, [])
             )
@@ -78,7 +76,7 @@ def write_details(console: Console, details: FamilyDetails, *, as_json: bool, no
         console.data(json.dumps(document, default=str, ensure_ascii=False))
     else:
         for table in show_tables(details, now=now):
-            console.out.print(table)
+            console.table(table)
 
 
 def _write_rows(

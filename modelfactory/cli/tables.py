@@ -18,7 +18,7 @@ from modelfactory.plan.outcomes import FAULTS, SERVED
 if TYPE_CHECKING:
     from modelfactory.commands.debug import Check
 
-_STATES = {"current": "green", "modified": "yellow", "never built": "dim"}
+_STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unreadable": "bold red"}
 
 
 def family_table(listings: Iterable[FamilyListing], *, now: datetime) -> Table:
@@ -93,7 +93,7 @@ def _with_baseline(row: dict[str, Any], name: str) -> str:
 
 def show_tables(details: FamilyDetails, *, now: datetime) -> list[Table]:
     """Return the tables of `mf show`: the definition with provenance, and the versions."""
-    definition = _table("key", "value", "from", title=f"family {details.listing.name}")
+    definition = _table("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
         definition.add_row(value.key, _plain(value.value), "\n".join(value.origins))
     versions = _table("version", "groups", "median (baseline)", "cost", "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def group_table(
         "data_digest": pa.array(found.digests.tolist(), pa.string()),
         "error_type": pc.if_else(inexact, "InexactNumber", taken["error_type"]),
         "error": pc.if_else(inexact, _INEXACT, taken["error"]),
-        "warnings": _warnings(taken["warnings"], census.n_rows - census.n_usable),
+        "warnings": _warnings(taken["warnings"], (census.n_rows - census.n_usable) * schedule.to_train),
     }
     table = found.keys
     for name in GROUP_COLUMNS:
@@ -151,8 +152,14 @@ def statuses(groups: pa.Table) -> dict[str, int]:
     return {str(status): counted[status] for status in Status if status in counted}
 
 
-def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
-    """Say why a version may not be published, if more groups failed than the family allows."""
+def refusal(step: TrainStep, groups: pa.Table, *, kept_in: str) -> Diagnostic | None:
+    """Say why a version may not be published, if more groups failed than the family allows.
+
+    Args:
+        step: the family's step.
+        groups: its group table.
+        kept_in: file that will keep the group table.
+    """
     counted = statuses(groups)
     failed = sum(counted.get(status, 0) for status in FAULTS)
     tried = failed + counted.get(Status.TRAINED, 0)
@@ -163,7 +170,7 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
         code=Code.TOO_MANY_FAILED,
         message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
         "the version is not published",
-        help="`max_failed` sets how many may fail; the outcomes are kept beside run_results.json",
+        help=f"`max_failed` sets how many may fail; the outcomes are kept in {kept_in}",
     )
 
 
@@ -173,15 +180,16 @@ def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, 
     lost = groups.filter(pc.is_in(groups["status"], value_set=pa.array([str(status) for status in FAULTS])))
     kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in lost.select([*step.keys, *columns]).to_pylist():
-        kinds.setdefault(tuple(row[name] for name in columns), []).append(row)
+        # Numbers aside: a seed or a count in the text does not make it another kind of fault.
+        kinds.setdefault((row["status"], row["error_type"], re.sub(r"\d+", "#", row["error"] or "")), []).append(row)
     frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))[:most]
     return tuple(
         Fault(
             status=status,
             error_type=error_type,
-            error=error,
+            error=rows[0]["error"],
             count=len(rows),
             example={key: rows[0][key] for key in step.keys},
         )
-        for (status, error_type, error), rows in frequent
+        for (status, error_type, _), rows in frequent
     )

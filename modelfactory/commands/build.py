@@ -90,10 +90,12 @@ def _build_families(
         else:
             reporter.family_started(index, total, step.family)
             result = _build_family(spark, workspace, step, inputs[step.family], run, reporter)
-        if cancelled.is_set():
+        if cancelled.is_set() and result.status != "success":
             raise Cancelled
         results.append(result)
         reporter.family_finished(index, total, result)
+        if cancelled.is_set():
+            raise Cancelled
 
 
 def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from modelfactory import __version__
 from modelfactory.commands.run import start_run
-from modelfactory.commands.workspace import ProjectOptions, open_project, store_of
+from modelfactory.commands.workspace import ProjectOptions, open_workspace, store_of
 from modelfactory.diagnostics import MfError
 from modelfactory.project.loading import Project
 
@@ -43,7 +43,7 @@ def debug(options: ProjectOptions, *, connection: bool) -> tuple[Check, ...]:
         _checked("java", lambda: _java(options)),
     ]
     try:
-        project = open_project(options)
+        project = open_workspace(options, may_be_empty=True).project
     except MfError as error:
         return (*checks, _failed("project", error))
     checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error
+from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
 from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
@@ -18,7 +19,7 @@ from modelfactory.store.manifest import VersionRecord
 if TYPE_CHECKING:
     import pyarrow as pa
 
-State = Literal["current", "modified", "never built"]
+State = Literal["current", "modified", "never built", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +48,22 @@ class FamilyListing:
     baseline: Mapping[str, float]
 
 
-def list_families(workspace: Workspace) -> tuple[FamilyListing, ...]:
+def list_families(workspace: Workspace) -> tuple[list[FamilyListing], list[Diagnostic]]:
     """List the selected families with what their manifests tell.
 
-    Raises:
-        InputError: a manifest cannot be read.
+    Returns:
+        The families, and what is wrong with the manifests that cannot be read.
     """
-    return tuple(
-        _listing(workspace.family(step.family), step, _current(workspace, step.family)) for step in workspace.plan.steps
-    )
+    listings: list[FamilyListing] = []
+    unreadable: list[Diagnostic] = []
+    for step in workspace.plan.steps:
+        family = workspace.family(step.family)
+        try:
+            listings.append(_listing(family, step, _current(workspace, step.family)))
+        except InputError as error:
+            unreadable += error.diagnostics
+            listings.append(dataclasses.replace(_listing(family, step, None), state="unreadable"))
+    return listings, unreadable
 
 
 def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> FamilyListing:
@@ -229,14 +237,12 @@ def show_group(workspace: Workspace, name: str, key: Sequence[str]) -> dict[str,
                 f"`{part}` does not name a group column",
                 help="write " + " ".join(f"--group {column}=…" for column in version.group_by),
             )
+        if column in wanted:
+            raise input_error(Code.BAD_OPTION, f"the group's `{column}` is given twice")
         wanted[column] = value
     missing = [column for column in version.group_by if column not in wanted]
     if missing:
-        raise InputError(
-            *input_error(
-                Code.BAD_OPTION, f"the group's `{missing[0]}` is missing", help=f"--group {missing[0]}=…"
-            ).diagnostics
-        )
+        raise input_error(Code.BAD_OPTION, f"the group's `{missing[0]}` is missing", help=f"--group {missing[0]}=…")
     row = find_group(read_groups(workspace.store.files(name, version, "groups")), wanted)
     if row is None:
         shown = ", ".join(f"{column} = {value}" for column, value in wanted.items())

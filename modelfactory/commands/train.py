@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -76,14 +77,15 @@ def train_family(
                 ) from error
             clock.training_ended = time.monotonic()
             groups = group_table(step, found, schedule, outcomes, version=number)
-            refused = refusal(step, groups)
+            kept_in = run.artefacts / "refused" / f"{step.family}.parquet"
+            refused = refusal(step, groups, kept_in=str(kept_in.relative_to(workspace.project.root)))
             if refused is None:
                 staging.write_groups(groups)
                 publish_version(
                     store, staging, _record(number, workspace, step, found, groups, staging, run, clock, slots)
                 )
             else:
-                _keep_refused(run, step, groups)
+                _keep_refused(kept_in, groups)
         finally:
             staging.discard()
     return FamilyResult(
@@ -208,11 +210,10 @@ def _record(
     )
 
 
-def _keep_refused(run: Run, step: TrainStep, groups: pa.Table) -> None:
+def _keep_refused(file: Path, groups: pa.Table) -> None:
     """Keep the outcomes of a version that is not published, so that its failures can be looked into."""
-    folder = run.artefacts / "refused"
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(groups, folder / f"{step.family}.parquet")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(groups, file)
 
 
 def _rows_without_label(found: CensusTable) -> int:

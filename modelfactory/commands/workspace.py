@@ -14,7 +14,7 @@ from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project
-from modelfactory.project.selection import select_families
+from modelfactory.project.selection import select_families, unmatched_terms
 from modelfactory.store.store import Store
 
 
@@ -47,6 +47,7 @@ class Workspace:
         families: the selected families.
         plan: their steps, in the same order.
         environ: the environment.
+        warnings: what is not wrong but probably not meant.
     """
 
     project: Project
@@ -54,6 +55,7 @@ class Workspace:
     families: tuple[Family, ...]
     plan: Plan
     environ: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     @property
     def store(self) -> Store:
@@ -76,18 +78,6 @@ def store_of(project: Project) -> Store:
             Code.STORE, f"the store of target `{project.target_name}` is a URL", help="use a local or mounted folder"
         )
     return Store(project.root / project.target.store)
-
-
-def open_project(options: ProjectOptions) -> Project:
-    """Read and validate the project that the options name.
-
-    Raises:
-        InputError: with every mistake in its files.
-    """
-    project, mistakes = _load(options)
-    if mistakes:
-        raise InputError(*mistakes)
-    return project
 
 
 def _load(options: ProjectOptions) -> tuple[Project, list[Diagnostic]]:
@@ -130,7 +120,35 @@ def open_workspace(
         raise NothingSelected(_nothing(project, select))
     names = {family.name for family in chosen}
     steps = tuple(step for step in whole.steps if step.family in names)
-    return Workspace(project, facts, chosen, Plan(steps, whole.defaults), options.environ)
+    warnings = (*_unmatched(project, select), *_unmatched(project, exclude), *_unknown_variables(project, options))
+    return Workspace(project, facts, chosen, Plan(steps, whole.defaults), options.environ, warnings)
+
+
+def _unmatched(project: Project, selectors: Sequence[str]) -> list[str]:
+    return [
+        f"`{term}` matches no family" + (f"; {hint}" if (hint := _near(project, term)) else "")
+        for term in unmatched_terms(project.families, selectors)
+    ]
+
+
+def _unknown_variables(project: Project, options: ProjectOptions) -> list[str]:
+    declared = list(project.spec.vars)
+    return [
+        f"variable `{name}` is not one of the project's `vars`"
+        + (f"; {hint}" if (hint := did_you_mean(name, declared)) else "")
+        for name in options.variables
+        if name not in declared
+    ]
+
+
+def _near(project: Project, term: str) -> str | None:
+    """Return the nearest thing that a term could have meant."""
+    method, _, value = term.rpartition(":")
+    known = {
+        "tag": [tag for family in project.families for tag in family.spec.tags],
+        "path": [family.path for family in project.families],
+    }.get(method, [family.name for family in project.families])
+    return did_you_mean(value, list(dict.fromkeys(known)))
 
 
 def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
@@ -144,11 +162,8 @@ def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
     written = " ".join(select)
     if select and not written.strip():
         return Diagnostic(code=Code.NOTHING_SELECTED, message="the selection is empty")
-    method, _, value = written.rpartition(":")
-    tags = [tag for family in project.families for tag in family.spec.tags]
-    known = {"tag": tags, "path": [family.path for family in project.families]}.get(method, names)
     return Diagnostic(
         code=Code.NOTHING_SELECTED,
         message=f"no family matches `{written}`" if written else "every family is excluded",
-        help=did_you_mean(value, list(dict.fromkeys(known))),
+        help=_near(project, written),
     )

@@ -80,10 +80,14 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> WrongV
         case "too_short" | "string_too_short":
             message = f"{name} must not be empty"
         case _ if kind in _WORDS:
-            message = f"{name} must be {_WORDS[kind]}, not {kind_of(error['input'])}"
+            message = f"{name} must be {_WORDS[kind]}, not {_shown(error['input'])}"
         case _:
             message = f"{name} must be {error['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
     return WrongValue(Code.BAD_VALUE, message, path)
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
 
 
 def _name(path: KeyPath) -> str:

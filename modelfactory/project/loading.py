@@ -306,6 +306,9 @@ class _Loading:
         for key, value in values.items():
             for wrong in check_key(FamilySpec, key, value):
                 self._wrong(wrong, origin, {})
+            if key == "name":
+                wrong = WrongValue(Code.CONFLICT, "a name is no default: each family has its own", (key,), key=True)
+                self._wrong(wrong, origin, {})
 
     def _family(self, own: Origin, inherited: list[Origin]) -> Family | None:
         written: dict[str, Any] = {}

@@ -36,6 +36,13 @@ def select_families(
     return tuple(family for family in everything if family.name in chosen)
 
 
+def unmatched_terms(families: Iterable[Family], selectors: Sequence[str]) -> list[str]:
+    """Return the terms of selectors that match no family."""
+    everything = tuple(families)
+    terms = [term for argument in selectors for term in argument.split()]
+    return [term for term in terms if not _matched(everything, [term])]
+
+
 def _matched(families: Sequence[Family], selectors: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for term in (term for argument in selectors for term in argument.split()):

@@ -103,6 +103,8 @@ def open_input(
         return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
     names = [field.name for field in whole.schema.fields]
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
+    if not names:
+        return None, [Finding(Code.EMPTY_INPUT, "the input has no columns", step.input_path)]
     findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
     if findings:
         return None, findings
@@ -150,6 +152,9 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
                     did_you_mean(name, frame.columns),
                 )
             )
+        elif wanted is not None and _canonical_type(wanted) is None:
+            message = f"`{wanted}` is not a type of Spark SQL"
+            findings.append(Finding(Code.COLUMN_TYPE, message, ("columns", index, "type"), source.name))
         elif wanted is not None and _canonical_type(wanted) != found:
             findings.append(
                 Finding(
@@ -169,11 +174,11 @@ def _local_url(root: Path, place: str) -> str:
     return "file://" + re.sub(r"([\[\]{}*?\\])", r"\\\1", str(root)) + f"/{place}"
 
 
-def _canonical_type(written: str) -> str:
+def _canonical_type(written: str) -> str | None:
     try:
         return T.DataType.fromDDL(written).simpleString()
     except SPARK_ERRORS:
-        return written
+        return None
 
 
 def _check_columns(step: TrainStep, types: Mapping[str, T.DataType], known: list[str]) -> list[Finding]:

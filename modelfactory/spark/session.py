@@ -64,7 +64,7 @@ def open_session(
         try:
             with _output_to(log), _own_interrupts():
                 spark = builder.getOrCreate()
-        except (*SPARK_ERRORS, OSError) as error:
+        except SPARK_ERRORS as error:
             raise input_error(
                 Code.SPARK_SESSION,
                 f"Spark does not start on `{target.master}`: {reason(error)}",

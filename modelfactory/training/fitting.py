@@ -114,8 +114,9 @@ def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock
         again = step.evaluation.refit or step.evaluation.method == "folds"
         for train, test in splits(step.evaluation, rows, step.seed):
             if step.task == "classification" and _is_constant(rows.label, train):
-                if again:
-                    continue  # the stored model sees all rows; this part of them cannot be measured
+                if again:  # the stored model sees all rows; this part of them cannot be measured
+                    warnings.warn(f"{len(test)} rows are not measured: the others have one class", stacklevel=2)
+                    continue
                 warnings.warn(f"the rows to fit on have one class, {len(test)} rows are held out", stacklevel=2)
                 return {"status": Status.ONE_CLASS}
             _measure(step, template, rows, (train, test), found, clock)

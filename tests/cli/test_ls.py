@@ -253,7 +253,9 @@ def test_a_bad_manifest_is_one_clear_message(tmp_path: Path, content: str) -> No
     folder = write_project(tmp_path / "p", {**FILES, "store/by_dest/manifest.json": content})
     result = invoke(folder, "ls")
     assert isinstance(result.exception, SystemExit)
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.exit_code == 2
+    assert "unreadable" in result.stdout
+    assert "kinds" in result.stdout  # the other families are listed all the same
     assert "store/by_dest/manifest.json" in result.stderr
 
 

@@ -518,19 +518,19 @@ class TestVersions:
 
     def test_run_results_and_listing(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=20), more="evaluate: {holdout: 0.2, metrics: [mae, r2]}")
-        listing = list_families(workspace_of(folder))[0]
+        listing = list_families(workspace_of(folder))[0][0]
         assert listing.state == "never built"
         result = build(workspace_of(folder), RecordingReporter(), session=spark)
         document = json.loads((folder / f"target/runs/{result.run_id}/run_results.json").read_text())
         assert document["results"][0]["groups"] == {"trained": 1}
-        listing = list_families(workspace_of(folder))[0]
+        listing = list_families(workspace_of(folder))[0][0]
         assert (listing.state, listing.current_version, dict(listing.groups)) == ("current", 1, {"trained": 1})
         assert list(listing.metrics) == list(listing.baseline) == ["mae", "r2"]
         text = (folder / "families/sales.yml").read_text()
         (folder / "families/sales.yml").write_text(text + "    description: other words\n")
-        assert list_families(workspace_of(folder))[0].state == "current"
+        assert list_families(workspace_of(folder))[0][0].state == "current"
         (folder / "families/sales.yml").write_text(text + "    seed: 5\n")
-        assert list_families(workspace_of(folder))[0].state == "modified"
+        assert list_families(workspace_of(folder))[0][0].state == "modified"
 
     def test_an_interrupted_build_leaves_nothing(self, spark, tmp_path, monkeypatch):
         folder = project(tmp_path, frame(x=20))
