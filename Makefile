@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test lint format docs bench clean
 
 demo: .venv/installed  ## Train six families on real flights and look at them
 	$(BIN)/mf build --project-dir projects/flights
@@ -22,6 +22,10 @@ format: .venv/tools  ## Format the code
 
 docs: .venv/installed  ## Write docs/reference.md anew from the specs and commands
 	$(BIN)/python docs/generate.py
+
+bench: .venv/installed  ## Compare with programs written by hand; WORKLOADS="linear_20k" chooses
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python benchmarks/run.py $(WORKLOADS)
 
 clean:
 	rm -rf .venv build dist projects/*/store projects/*/target
