@@ -17,6 +17,25 @@ from modelfactory.project.loading import Project, load_project
 
 ROOT = Path(__file__).parent.parent
 PROJECTS = ROOT / "projects"
+FAMILY_YAML = """\
+families:
+- name: f
+  group_by: [k]
+  source: s
+  features: [x]
+  label: y
+  estimator: Ridge
+"""
+FAMILY_TOML = """\
+[[families]]
+name = "f"
+group_by = ["k"]
+source = "s"
+features = ["x"]
+label = "y"
+estimator = "Ridge"
+"""
+"""The same family in both formats, on a source `s`."""
 
 
 def write_project(folder: Path, files: Mapping[str, str]) -> Path:

@@ -204,10 +204,11 @@ class Console:
         families = result.families
         warned = sum(f.status == "success" and f.count(of="failed") > 0 for f in families)
         passed = sum(f.status == "success" for f in families) - warned
+        reused = sum(f.count(of="reused") > 0 and not f.count(of="trained") for f in families)
         groups = {kind: sum(f.count(of=kind) for f in families) for kind in GROUP_COUNTS}
         text = (
             f"Done. PASS={passed} WARN={warned} ERROR={sum(f.status == 'error' for f in families)} "
-            f"SKIP={sum(f.status == 'skipped' for f in families)} REUSED=0 TOTAL={len(families)} | "
+            f"SKIP={sum(f.status == 'skipped' for f in families)} REUSED={reused} TOTAL={len(families)} | "
             f"GROUPS {' '.join(f'{kind}={n}' for kind, n in groups.items())}"
         )
         self._say(

@@ -100,7 +100,7 @@ def _rows_of_outcomes(step: TrainStep, found: CensusTable, schedule: Schedule, o
         raise _changed(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
     row_of = np.zeros(len(found.census.group), dtype=np.int64)
     row_of[schedule.to_train] = order[np.searchsorted(got[order], expected)]
-    seen = np.array(outcomes["data_digest"].to_pylist(), dtype=str)[row_of] if len(got) else found.digests
+    seen = np.array(outcomes["data_digest"].to_pylist(), dtype=str)[row_of]
     differing = schedule.to_train & (seen != found.digests)
     if differing.any():
         raise _changed(step, f"{int(differing.sum()):,} groups had other rows in training than in the census")

@@ -25,6 +25,7 @@ from modelfactory.project.classes import ClassFacts, check_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec
+from modelfactory.project.variables import as_text
 
 INTERNAL_PREFIX = "_mf_"
 _NO_DEFAULT = (None, "'deprecated'", "'warn'")
@@ -221,7 +222,7 @@ class _FamilyCompiler:
             path=spec.path,
             table=spec.table,
             format=spec.format,
-            options=tuple(sorted((k, _option(v)) for k, v in spec.options.items())),
+            options=tuple(sorted((k, as_text(v)) for k, v in spec.options.items())),
             columns=tuple((column.name, column.type) for column in spec.columns),
         )
 
@@ -356,7 +357,3 @@ def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds
     if written.by_time is not None:
         return "by_time", written.by_time.last
     return "folds", 0.0
-
-
-def _option(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

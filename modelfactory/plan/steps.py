@@ -124,6 +124,11 @@ class SourceRead:
     columns: tuple[tuple[str, str | None], ...]
 
     @property
+    def texts(self) -> list[str]:
+        """All texts that Spark gets with the environment's values in them."""
+        return [text for text in (self.path, self.table, self.format, *(v for _, v in self.options)) if text]
+
+    @property
     def relation(self) -> str:
         """What SQL selects from: the table, or a view under a name that hides no table."""
         if self.table is None:
@@ -181,8 +186,7 @@ class TrainStep:
     @property
     def texts_for_spark(self) -> str:
         """All texts of the step that Spark gets with the environment's values in them."""
-        reads = (part for s in self.sources for part in (s.path, s.table, s.format, *(value for _, value in s.options)))
-        return " ".join([self.whole_input, *(part for part in reads if part)])
+        return " ".join([self.whole_input, *(text for source in self.sources for text in source.texts)])
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -146,7 +147,7 @@ class ClassFacts:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something wrong with a written class, at a path inside its `{class, params}`."""
+    """Something wrong with a written value, at a path inside it."""
 
     code: Code
     message: str
@@ -267,6 +268,7 @@ def _unknown_class(name: str, found: ClassFacts | None, packages: Iterable[str])
     return Mistake(Code.UNKNOWN_CLASS, f"unknown scikit-learn class `{name}`", ("class",), help=help_)
 
 
+@functools.cache
 def sklearn_names() -> dict[str, str]:
     """Return the public class names of the installed scikit-learn with their modules, without importing it.
 

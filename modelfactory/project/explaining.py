@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.project.classes import Mistake
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import Spec
 
 
-@dataclass(frozen=True, slots=True)
-class WrongValue:
-    """One thing wrong with a written value, at a path inside it."""
-
-    code: Code
-    message: str
-    path: KeyPath
-    key: bool = False
-    help: str | None = None
-
-
-def check_key(spec: type[Spec], key: str, value: Any) -> list[WrongValue]:
+def check_key(spec: type[Spec], key: str, value: Any) -> list[Mistake]:
     """Return what is wrong with the value of one key of a spec, whatever its other keys hold."""
     if key not in spec.model_fields:
-        return [
-            WrongValue(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, keys_at(spec, ())))
-        ]
+        return [Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, keys_at(spec, ())))]
     try:
         _adapter(spec, key).validate_python(value)
     except ValidationError as error:
@@ -43,7 +30,7 @@ def _adapter(spec: type[Spec], key: str) -> TypeAdapter[Any]:
     return TypeAdapter(spec.model_fields[key].rebuild_annotation())
 
 
-def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) -> list[WrongValue]:
+def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) -> list[Mistake]:
     """Return the mistakes behind a validation error.
 
     Args:
@@ -59,16 +46,16 @@ def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) 
     ]
 
 
-def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> WrongValue:
+def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistake:
     kind: str = error["type"]
     name = _name(path)
     if kind == "extra_forbidden":
         key = str(path[-1])
-        return WrongValue(
+        return Mistake(
             Code.UNKNOWN_KEY, f"unknown key `{key}`", path, True, did_you_mean(key, keys_at(spec, path[:-1]))
         )
     if kind == "missing":
-        return WrongValue(Code.BAD_VALUE, f"key `{path[-1]}` is missing", path[:-1], True)
+        return Mistake(Code.BAD_VALUE, f"key `{path[-1]}` is missing", path[:-1], True)
     match kind:
         case "value_error":
             message = str(error["ctx"]["error"])
@@ -83,7 +70,7 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> WrongV
             message = f"{name} must be {_WORDS[kind]}, not {_shown(error['input'])}"
         case _:
             message = f"{name} must be {error['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
-    return WrongValue(Code.BAD_VALUE, message, path)
+    return Mistake(Code.BAD_VALUE, message, path)
 
 
 def _shown(value: Any) -> str:

@@ -54,8 +54,13 @@ class Document:
         help: str | None = None,
     ) -> Diagnostic:
         """Describe a mistake at `path`; `key` points at the key and not at its value."""
-        position = locate(self.text, self.file.suffix, path, key=key)
-        line = None if self.secret or position is None else self.text.split("\n")[position.line - 1].rstrip("\r")
+        return self.at(code, message, locate(self.text, self.file.suffix, path, key=key), help=help)
+
+    def at(self, code: Code, message: str, position: Position | None, *, help: str | None = None) -> Diagnostic:
+        """Describe a mistake at a position, with its line unless that may hold secrets."""
+        lines = self.text.split("\n")
+        known = position is not None and position.line <= len(lines) and not self.secret
+        line = lines[position.line - 1].rstrip("\r") if position is not None and known else None
         return Diagnostic(code=code, message=message, file=self.name, position=position, source_line=line, help=help)
 
 
@@ -109,13 +114,7 @@ def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
     if not text.strip():
         raise input_error(Code.EMPTY_FILE, "the file is empty", file=name)
     draft = Document(file, name, text, {}, secret)
-    try:
-        data = _plain(_read_toml(draft) if file.suffix == ".toml" else _read_yaml(draft))
-    except RecursionError:
-        message = f"the file is nested deeper than {DEEPEST} levels, or holds itself"
-        raise input_error(Code.SYNTAX, message, file=name) from None
-    except _NotPlain as error:
-        raise InputError(draft.diagnostic(Code.SYNTAX, f"{error} cannot stand in a project file")) from None
+    data = _read_plain(draft)
     if data is None or data == {}:
         raise input_error(Code.EMPTY_FILE, "the file holds nothing but comments", file=name)
     if not isinstance(data, dict):
@@ -130,12 +129,22 @@ def read_mapping(text: str, *, option: str) -> dict[str, Any]:
         InputError: the text is not a YAML mapping.
     """
     draft = Document(Path(option), option, text, {})
-    data = _read_yaml(draft)
+    data = _read_plain(draft)
     if not isinstance(data, dict):
         raise input_error(
             Code.BAD_OPTION, f"`{option}` must be a mapping", help=f"for example {option} '{{min_rows: 30}}'"
         )
     return data
+
+
+def _read_plain(draft: Document) -> Any:
+    try:
+        return _plain(_read_toml(draft) if draft.file.suffix == ".toml" else _read_yaml(draft))
+    except RecursionError:
+        message = f"the file is nested deeper than {DEEPEST} levels, or holds itself"
+        raise input_error(Code.SYNTAX, message, file=draft.name) from None
+    except _NotPlain as error:
+        raise InputError(draft.diagnostic(Code.SYNTAX, f"{error} cannot stand in a project file")) from None
 
 
 def kind_of(value: object) -> str:
@@ -169,9 +178,9 @@ def _read_toml(draft: Document) -> Any:
             position = Position(len(draft.text.splitlines()), 1)
         if "overwrite" in message or "declare" in message:
             raise InputError(_twice(draft, position)) from error
-        raise InputError(_at(draft, Code.SYNTAX, f"not valid TOML: {message}", position)) from error
+        raise InputError(draft.at(Code.SYNTAX, f"not valid TOML: {message}", position)) from error
     except ValueError as error:
-        raise InputError(_at(draft, Code.SYNTAX, f"not valid TOML: {error}", Position(1, 1))) from error
+        raise InputError(draft.at(Code.SYNTAX, f"not valid TOML: {error}", Position(1, 1))) from error
 
 
 def _twice(draft: Document, found: Position) -> Diagnostic:
@@ -180,7 +189,7 @@ def _twice(draft: Document, found: Position) -> Diagnostic:
     key = re.match(r"\s*(\[*\s*)?([^=\]]*[^=\]\s])", line)
     name = key[2] if key else line.strip()
     position = Position(found.line, key.start(2) + 1 if key else 1, len(name))
-    return _at(draft, Code.DUPLICATE_KEY, f"key `{name}` stands twice", position)
+    return draft.at(Code.DUPLICATE_KEY, f"key `{name}` stands twice", position)
 
 
 class _NotPlain(Exception):
@@ -213,25 +222,19 @@ def _read_yaml(draft: Document) -> Any:
         before = draft.text[: error.position]
         position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
         message = f"not valid YAML: the character U+{ord(draft.text[error.position]):04X} is not allowed"
-        raise InputError(_at(draft, Code.SYNTAX, message, position)) from error
+        raise InputError(draft.at(Code.SYNTAX, message, position)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         if isinstance(error, DuplicateKey):
             position = Position(position.line, position.column, error.length)
-            diagnostic = _at(draft, Code.DUPLICATE_KEY, f"key `{error.problem}` stands twice", position)
+            diagnostic = draft.at(Code.DUPLICATE_KEY, f"key `{error.problem}` stands twice", position)
         else:
             problem = error.problem or error.context or "syntax error"
-            diagnostic = _at(draft, Code.SYNTAX, f"not valid YAML: {problem}", position)
+            diagnostic = draft.at(Code.SYNTAX, f"not valid YAML: {problem}", position)
         raise InputError(diagnostic) from error
     except yaml.YAMLError as error:
-        raise InputError(_at(draft, Code.SYNTAX, f"not valid YAML: {error}", Position(1, 1))) from error
+        raise InputError(draft.at(Code.SYNTAX, f"not valid YAML: {error}", Position(1, 1))) from error
     finally:
         if loader is not None:
             loader.dispose()
-
-
-def _at(draft: Document, code: Code, message: str, position: Position) -> Diagnostic:
-    lines = draft.text.split("\n")
-    line = lines[position.line - 1].rstrip("\r") if 0 < position.line <= len(lines) and not draft.secret else None
-    return Diagnostic(code=code, message=message, file=draft.name, position=position, source_line=line)

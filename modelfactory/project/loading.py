@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean
-from modelfactory.project.explaining import WrongValue, check_key, explained
+from modelfactory.project.classes import Mistake
+from modelfactory.project.explaining import check_key, explained
 from modelfactory.project.files import (
     FOLDER_DEFAULTS,
     SUFFIXES,
@@ -193,8 +194,14 @@ class _Loading:
             raise InputError(*self.mistakes)
         name, place = self._target(document, target or spec.target, profiles_dir)
         documents = self._definition_documents(document, spec)
-        sources = self._sources(documents)
-        families = self._families(documents, Origin(document, ("defaults",)))
+        defaults = [d for d in documents if d.file.stem == FOLDER_DEFAULTS]
+        definitions = [
+            d
+            for d in documents
+            if d.file.stem != FOLDER_DEFAULTS and self._validate(FamiliesFileSpec, d.data, Origin(d, ())) is not None
+        ]
+        sources = self._sources(definitions)
+        families = self._families(definitions, defaults, Origin(document, ("defaults",)))
         project = Project(
             root=self.root,
             spec=spec,
@@ -275,9 +282,11 @@ class _Loading:
                 sources.setdefault(spec.name, Source(spec, origin))
         return sources
 
-    def _families(self, documents: list[Document], project_defaults: Origin) -> tuple[Family, ...]:
+    def _families(
+        self, documents: list[Document], defaults: list[Document], project_defaults: Origin
+    ) -> tuple[Family, ...]:
         folder_defaults: dict[Path, Origin] = {}
-        for document in (d for d in documents if d.file.stem == FOLDER_DEFAULTS):
+        for document in defaults:
             if document.file.parent in folder_defaults:
                 other = folder_defaults[document.file.parent].document.name
                 message = f"two files of defaults in one folder: `{other}` and `{document.name}`"
@@ -307,7 +316,7 @@ class _Loading:
             for wrong in check_key(FamilySpec, key, value):
                 self._wrong(wrong, origin, {})
             if key == "name":
-                wrong = WrongValue(Code.CONFLICT, "a name is no default: each family has its own", (key,), key=True)
+                wrong = Mistake(Code.CONFLICT, "a name is no default: each family has its own", (key,), key=True)
                 self._wrong(wrong, origin, {})
 
     def _family(self, own: Origin, inherited: list[Origin]) -> Family | None:
@@ -351,11 +360,7 @@ class _Loading:
             return None
 
     def _entries(self, documents: Iterable[Document], key: str) -> Iterable[tuple[Document, list[Any]]]:
-        for document in documents:
-            if document.file.stem == FOLDER_DEFAULTS:
-                continue
-            if self._validate(FamiliesFileSpec, document.data, Origin(document, ())) is not None:
-                yield document, self._substituted(document).get(key, [])
+        return ((document, self._substituted(document).get(key, [])) for document in documents)
 
     def _substituted(self, document: Document) -> dict[str, Any]:
         if document.file in self.replaced:
@@ -403,7 +408,7 @@ class _Loading:
                 self._wrong(wrong, origin, origins or {})
             return None
 
-    def _wrong(self, wrong: WrongValue, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> None:
+    def _wrong(self, wrong: Mistake, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> None:
         self.mistakes.append(
             _diagnostic_at(own, origins, wrong.code, wrong.message, wrong.path, key=wrong.key, help=wrong.help)
         )

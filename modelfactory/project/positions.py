@@ -7,6 +7,7 @@ is walked once more with its places.
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def _first(text: str) -> Position | None:
     return None
 
 
+@functools.lru_cache(maxsize=64)
 def places_of(text: str, suffix: str) -> dict[KeyPath, Place]:
     """Return the places of all values of a document by their paths."""
     if suffix == ".toml":

@@ -123,8 +123,9 @@ class _Replacing:
             return value
 
         whole = _REFERENCE.fullmatch(text)
-        return value_of(whole) if whole else _REFERENCE.sub(lambda found: _text(value_of(found)), text)
+        return value_of(whole) if whole else _REFERENCE.sub(lambda found: as_text(value_of(found)), text)
 
 
-def _text(value: Any) -> str:
+def as_text(value: object) -> str:
+    """Write a value as YAML and TOML do: true and false in lower case."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.outcomes import digest_text
 from modelfactory.plan.schedule import Census
+from modelfactory.plan.steps import quoted
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input
 
@@ -48,7 +49,7 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     usable = F.col(LABEL).isNotNull() if LABEL in table.travel else F.lit(True)
     row = F.when(usable, F.col(ROW))
     one_class = F.min(LABEL) == F.max(LABEL) if classes else F.lit(False)
-    counted = table.rows.groupBy(*(f"`{key.replace('`', '``')}`" for key in table.keys), GROUP).agg(
+    counted = table.rows.groupBy(*map(quoted, table.keys), GROUP).agg(
         F.count(F.lit(1)).alias(_COUNT),
         F.count(row).alias(_USABLE),
         F.coalesce(F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))), F.lit(0)).alias(_LOW),

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from modelfactory.diagnostics import Code, did_you_mean
-from modelfactory.plan.steps import SourceRead, TrainStep
+from modelfactory.plan.steps import SourceRead, TrainStep, quoted
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.variables import hide_environment, resolve_environment
 from modelfactory.spark.errors import SPARK_ERRORS, reason
@@ -99,7 +99,7 @@ def open_input(
     try:
         whole = spark.sql(resolve_environment(step.whole_input, environ))
     except SPARK_ERRORS as error:
-        said = hide_environment(reason(error), step.whole_input, environ)
+        said = hide_environment(reason(error), step.texts_for_spark, environ)
         return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
     names = [field.name for field in whole.schema.fields]
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
@@ -128,8 +128,7 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
     except SPARK_ERRORS as error:
         key = "table" if source.table is not None else "path"
         key = "format" if "data source" in reason(error) else key
-        written = " ".join([source.path or source.table or "", source.format, *(value for _, value in source.options)])
-        said = hide_environment(reason(error), written, environ)
+        said = hide_environment(reason(error), " ".join(source.texts), environ)
         return [
             Finding(
                 Code.SPARK_SQL,
@@ -152,10 +151,12 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
                     did_you_mean(name, frame.columns),
                 )
             )
-        elif wanted is not None and _canonical_type(wanted) is None:
+            continue
+        declared = None if wanted is None else _canonical_type(wanted)
+        if wanted is not None and declared is None:
             message = f"`{wanted}` is not a type of Spark SQL"
             findings.append(Finding(Code.COLUMN_TYPE, message, ("columns", index, "type"), source.name))
-        elif wanted is not None and _canonical_type(wanted) != found:
+        elif declared is not None and declared != found:
             findings.append(
                 Finding(
                     Code.COLUMN_TYPE,
@@ -233,9 +234,9 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
     inexact: list[Column] = []
 
     def number(column: str, name: str) -> None:
-        travel[name] = _as_double(F.col(_quoted(column)), types[column])
+        travel[name] = _as_double(F.col(quoted(column)), types[column])
         if isinstance(types[column], T.LongType | T.DecimalType) and name != TIME:
-            given = F.col(_quoted(column))
+            given = F.col(quoted(column))
             beyond = (given > F.lit(EXACT_LIMIT)) | (given < F.lit(-EXACT_LIMIT))
             back = given.cast("double").try_cast(types[column])
             inexact.append(F.coalesce(beyond & ~given.eqNullSafe(back), F.lit(False)))
@@ -244,17 +245,17 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
         if feature.kind == "numeric":
             number(feature.name, f"_mf_x{i}")
         else:
-            travel[f"_mf_x{i}"] = F.col(_quoted(feature.name)).cast("string")
+            travel[f"_mf_x{i}"] = F.col(quoted(feature.name)).cast("string")
     if step.label is not None:
         if step.fit.task == "regression":
             number(step.label, LABEL)
         else:
-            travel[LABEL] = _as_class(F.col(_quoted(step.label)), types[step.label])
+            travel[LABEL] = _as_class(F.col(quoted(step.label)), types[step.label])
     if step.weight is not None:
         number(step.weight, WEIGHT)
     if step.time is not None:
         number(step.time, TIME)
-    keys = [F.col(_quoted(key)) for key in step.keys]
+    keys = [F.col(quoted(key)) for key in step.keys]
     rows = table.select(
         *keys,
         _hash(keys).alias(GROUP),
@@ -306,7 +307,3 @@ def _any(conditions: list[Column]) -> Column:
     for condition in conditions:
         result = result | condition
     return result
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from modelfactory.diagnostics import Code, hide, input_error
 from modelfactory.project.specs import TargetSpec
+from modelfactory.project.variables import as_text
 from modelfactory.spark.errors import SPARK_ERRORS, reason, silence_query_logs
 from modelfactory.spark.java import find_java
 
@@ -52,7 +53,7 @@ def open_session(
     settings = {
         **_ALWAYS,
         **(_embedded() if embedded else {}),
-        **{k: _text(v) for k, v in target.conf.items()},
+        **{k: as_text(v) for k, v in target.conf.items()},
     }
     with ExitStack() as stack:
         stack.callback(_redact, log, shown_as)
@@ -106,10 +107,6 @@ def _embedded() -> dict[str, str]:
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.shuffle.partitions": str(max(4, 2 * (os.cpu_count() or 1))),
     }
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _redact(log: Path | None, shown_as: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from modelfactory.plan.schedule import Schedule
-from modelfactory.plan.steps import FitStep, TrainStep
+from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
 from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
@@ -102,7 +102,7 @@ def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
 def _with_keys(spark: SparkSession, outcomes: DataFrame, found: CensusTable, schedule: Schedule) -> DataFrame:
     identity = pa.array(found.census.group[schedule.to_train])
     keys = found.keys.filter(pa.array(schedule.to_train)).append_column(GROUP, identity)
-    names = [f"`{name.replace('`', '``')}`" for name in found.keys.column_names]
+    names = map(quoted, found.keys.column_names)
     measured = [field.name for field in OUTCOME_SCHEMA if field.name not in (GROUP, *MODEL_FIELDS, _FITTED)]
     outcome = F.struct(F.col(GROUP).alias(_GROUP_HASH), *measured)
     return outcomes.join(F.broadcast(spark.createDataFrame(keys)), GROUP).select(

@@ -41,12 +41,16 @@ OUTCOME_SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
     ]
 )
-OUTCOME_DDL = (
-    "_mf_group bigint, _mf_fitted boolean, status string, data_digest string, n_train bigint, n_test bigint, "
-    "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
-    "model binary, format string, sha256 string, model_bytes bigint, error_type string, error string, "
-    "warnings array<string>"
-)
+_SPARK_TYPES = {
+    pa.int64(): "bigint",
+    pa.bool_(): "boolean",
+    pa.string(): "string",
+    pa.float64(): "double",
+    pa.binary(): "binary",
+    pa.map_(pa.string(), pa.float64()): "map<string,double>",
+    pa.list_(pa.string()): "array<string>",
+}
+OUTCOME_DDL = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in OUTCOME_SCHEMA)
 """The same schema in Spark's words."""
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import FAMILY_TOML as TOML
+from support import FAMILY_YAML as YAML
 from support import ROOT, _cache, workspace_of, write_project
 from typer.testing import CliRunner, Result
 
@@ -23,24 +25,6 @@ from modelfactory.cli.app import app
 from modelfactory.diagnostics import InputError
 
 SOURCE = "sources: [{name: s, path: data.parquet}]\n"
-YAML = """\
-families:
-- name: f
-  group_by: [k]
-  source: s
-  features: [x]
-  label: y
-  estimator: Ridge
-"""
-TOML = """\
-[[families]]
-name = "f"
-group_by = ["k"]
-source = "s"
-features = ["x"]
-label = "y"
-estimator = "Ridge"
-"""
 Runner = Callable[..., Result]
 
 

@@ -45,3 +45,10 @@ def test_an_unwritable_target_folder_is_one_message(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["compile", "--project-dir", str(folder)])
     assert result.exit_code == 2
     assert result.stderr.startswith("error[MF403]: cannot write")
+
+
+@pytest.mark.parametrize("written", ["{a: !!binary aGk=}", "&a {b: *a}"])
+def test_variables_of_a_kind_that_no_project_holds_are_one_message(written: str) -> None:
+    result = CliRunner().invoke(app, ["parse", "--vars", written, "--project-dir", GAPMINDER])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error[MF105]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import load, workspace_of, write_project
+from support import FAMILY_TOML, load, workspace_of, write_project
 
 from modelfactory.commands.workspace import store_of
 from modelfactory.diagnostics import Code, Diagnostic, InputError
@@ -20,15 +20,6 @@ families:
     features: [x]
     label: y
     estimator: Ridge
-"""
-FAMILY_TOML = """\
-[[families]]
-name = "f"
-group_by = ["k"]
-source = "s"
-features = ["x"]
-label = "y"
-estimator = "Ridge"
 """
 
 

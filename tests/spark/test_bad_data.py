@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from support import FAMILY_TOML as TOML
+from support import FAMILY_YAML as YAML
 from support import RecordingReporter, workspace_of, write_project
 
 from modelfactory.commands.build import build
@@ -17,24 +19,6 @@ from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError
 
 SOURCE = "sources:\n- name: s\n  path: data.parquet\n"
-YAML = """\
-families:
-- name: f
-  group_by: [k]
-  source: s
-  features: [x]
-  label: y
-  estimator: Ridge
-"""
-TOML = """\
-[[families]]
-name = "f"
-group_by = ["k"]
-source = "s"
-features = ["x"]
-label = "y"
-estimator = "Ridge"
-"""
 DATA: dict[str, Any] = {
     "k": pa.array(["a", "a", "b", "b"]),
     "x": pa.array([1.0, 2.0, 3.0, 4.0]),
