@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import pickle
 import sys
 import time
 import warnings
@@ -16,10 +17,13 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+from modelfactory.plan.estimators import linear_solve
 from modelfactory.plan.steps import EstimatorCall, Evaluation, Feature, FitStep
-from modelfactory.training.batches import GroupRows, split_groups
+from modelfactory.training.batches import GroupRows, read_chunk
+from modelfactory.training.encoding import EncodedModel
 from modelfactory.training.estimators import make_template
 from modelfactory.training.fitting import FitOutcome, fit_group
+from modelfactory.training.splitting import measured_in, splits
 from modelfactory.training.worker import train_batches
 
 # Steps ----------------------------------------------------------------------------------------------------------
@@ -64,7 +68,9 @@ def make_step(estimator: EstimatorCall | str, **changes: Any) -> FitStep:
         "seed": 0,
         "timeout": None,
     }
-    return FitStep(**{**fields, **changes})
+    fields |= changes
+    solve = linear_solve(fields["estimator"]) if fields["container"] == "matrix" else None
+    return FitStep(**{"linear_solve": solve, **fields})
 
 
 # Groups ---------------------------------------------------------------------------------------------------------
@@ -154,13 +160,32 @@ def cut(batch: pa.RecordBatch, points: Sequence[int]) -> list[pa.RecordBatch]:
 
 def rows_of(step: FitStep, group: Group) -> GroupRows:
     """Read one group as the worker does."""
-    (found,) = split_groups(step, make_batch(step, group))
-    return found
+    return read_chunk(step, pa.Table.from_batches([make_batch(step, group)])).group(0)
+
+
+def measured_of(step: FitStep, rows: GroupRows) -> np.ndarray:
+    """Return the split that measures each row of a group."""
+    return measured_in(step.evaluation, step.seed, rows.row_hash, rows.time, np.array([0, len(rows)]))
+
+
+def splits_of(evaluation: Evaluation, rows: GroupRows, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows to fit on and the rows to measure on, for each split of a group."""
+    return list(splits(measured_in(evaluation, seed, rows.row_hash, rows.time, np.array([0, len(rows)]))))
 
 
 def fit(step: FitStep, group: Group) -> FitOutcome:
-    """Fit one group."""
-    return fit_group(step, make_template(step.estimator, step.seed), rows_of(step, group))
+    """Fit one group by itself, as scikit-learn does."""
+    rows = rows_of(step, group)
+    return fit_group(step, make_template(step.estimator, step.seed), rows, measured_of(step, rows))
+
+
+def loaded(model: EncodedModel | None) -> Any:
+    """Return the estimator in a model's bytes."""
+    assert model is not None
+    data = model.data
+    if model.format == "pickle+zstd":
+        data = pa.input_stream(pa.BufferReader(data), compression="zstd").read()
+    return pickle.loads(data)
 
 
 def train(step: FitStep, batches: Sequence[pa.RecordBatch]) -> dict[int, dict[str, Any]]:
@@ -417,6 +442,14 @@ class Dice(RegressorMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:
         return np.full(len(X), self.draw_)
+
+
+class GlobalDice(_Mean):
+    """Its model is what NumPy's global random state gives."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        self.draw_ = float(np.random.random_sample())
+        return super().fit(X, y)
 
 
 class NoInit:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
-from modelfactory.plan.estimators import estimator_of, hands_on, weight_parameter
+from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
@@ -105,6 +105,7 @@ class _FamilyCompiler:
             estimator=estimator,
             weight_parameter=weight_parameter(estimator),
             container="frame" if frames else "matrix",
+            linear_solve=None if frames else linear_solve(estimator),
             evaluation=evaluation,
             seed=spec.seed,
             timeout=spec.timeout,

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelfactory.plan.steps import EstimatorCall
+from modelfactory.plan.steps import EstimatorCall, LinearSolve
 from modelfactory.project.classes import ClassFacts, nested_class
 from modelfactory.project.specs import EstimatorSpec, FamilySpec
 
 PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
+_LINEAR, _RIDGE = "sklearn.linear_model.LinearRegression", "sklearn.linear_model.Ridge"
+_SCALER = "sklearn.preprocessing.StandardScaler"
+_NO_MATTER = {
+    _SCALER: {"copy"},
+    _LINEAR: {"copy_X", "n_jobs"},
+    _RIDGE: {"copy_X", "max_iter", "tol", "random_state"},
+}
+"""Parameters that do not decide the model, for `Ridge` by a direct solver."""
+_LEAST_RATIO = 1e-5
+"""Where singular values differ by more, two good solvers no longer agree within 1e-9."""
 
 
 def estimator_of(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> EstimatorCall:
@@ -40,7 +50,45 @@ def hands_on(estimator: EstimatorCall, facts: Mapping[str, ClassFacts]) -> bool:
     """Tell whether the estimator fits others on its input, which then see the columns' names too."""
     paths = {known.path for known in facts.values() if known.hands_on} - {PIPELINE}
     calls = [call for _, call in _steps(estimator)] if estimator.path == PIPELINE else [estimator]
-    return any(call.path in paths or any(_holds_call(value) for _, value in call.params) for call in calls)
+    return any(call.path in paths or len(list(call.calls())) > 1 for call in calls)
+
+
+def linear_solve(estimator: EstimatorCall) -> LinearSolve | None:
+    """Return how to solve many groups at once, or None where scikit-learn has to fit each by itself.
+
+    `LinearRegression` and `Ridge` with a direct solver, alone or behind a `StandardScaler`, are solved at once.
+    """
+    calls = [call for _, call in _steps(estimator)] if estimator.path == PIPELINE else [estimator]
+    *before, final = calls
+    if before and ([call.path for call in before] != [_SCALER] or _deciding(before[0])):
+        return None
+    given = _deciding(final)
+    intercept = given.pop("fit_intercept", True)
+    if given.pop("positive", False) is not False or not isinstance(intercept, bool):
+        return None
+    if final.path == _LINEAR:
+        tolerance, alpha = given.pop("tol", 0.0), None
+    elif final.path == _RIDGE and given.pop("solver", "auto") in ("auto", "cholesky"):
+        tolerance, alpha = 0.0, given.pop("alpha", 1.0)
+    else:
+        return None
+    if given or not _is_number(tolerance) or not (alpha is None or (_is_number(alpha) and alpha > 0)):
+        return None
+    return LinearSolve(
+        standardize=bool(before),
+        alpha=None if alpha is None else float(alpha),
+        fit_intercept=intercept,
+        least_ratio=max(_LEAST_RATIO, 10 * float(tolerance)),
+    )
+
+
+def _deciding(call: EstimatorCall) -> dict[str, Any]:
+    """Return the parameters that decide the model."""
+    return {name: value for name, value in call.params if name not in _NO_MATTER.get(call.path, ())}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _preprocess_steps(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> list[tuple[str, EstimatorCall]]:
@@ -111,15 +159,3 @@ def _pipeline(steps: list[tuple[str, EstimatorCall]]) -> EstimatorCall:
 def _steps(pipeline: EstimatorCall) -> list[tuple[str, EstimatorCall]]:
     steps: list[tuple[str, EstimatorCall]] = dict(pipeline.params)["steps"]
     return steps
-
-
-def _holds_call(value: Any) -> bool:
-    match value:
-        case EstimatorCall():
-            return True
-        case list() | tuple():
-            return any(_holds_call(item) for item in value)
-        case dict():
-            return any(_holds_call(item) for item in value.values())
-        case _:
-            return False

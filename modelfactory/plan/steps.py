@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +37,12 @@ class EstimatorCall:
     def name(self) -> str:
         """Bare class name."""
         return self.path.rpartition(".")[2]
+
+    def calls(self) -> Iterator[EstimatorCall]:
+        """Yield this call and every call inside its arguments."""
+        yield self
+        for _, value in self.params:
+            yield from _calls_in(value)
 
     def text(self) -> str:
         """Write the call as Python."""
@@ -71,6 +77,24 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearSolve:
+    """How the groups of a linear family are solved many at once.
+
+    Attributes:
+        standardize: a `StandardScaler` stands before the linear model.
+        alpha: strength of the penalty of `Ridge`; None for `LinearRegression`.
+        fit_intercept: whether the model has an intercept.
+        least_ratio: least singular value of the centred features over the largest, below which scikit-learn itself
+            fits the group.
+    """
+
+    standardize: bool
+    alpha: float | None
+    fit_intercept: bool
+    least_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitStep:
     """All that a worker needs to fit the groups of a family.
 
@@ -84,6 +108,7 @@ class FitStep:
         estimator: the estimator to fit in every group.
         weight_parameter: name of the fit parameter that takes the weights.
         container: `matrix` if the estimator is fitted from a NumPy matrix, `frame` if from a pandas DataFrame.
+        linear_solve: how to solve many groups at once; None where each is fitted by a call of its own.
         evaluation: how to measure; None to fit on all rows without measuring.
         seed: seed of the family.
         timeout: seconds for one group, or None.
@@ -98,6 +123,7 @@ class FitStep:
     estimator: EstimatorCall
     weight_parameter: str = "sample_weight"
     container: Literal["matrix", "frame"]
+    linear_solve: LinearSolve | None = None
     evaluation: Evaluation | None
     seed: int
     timeout: float | None
@@ -236,6 +262,17 @@ def quoted(name: str) -> str:
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _SQL_WORDS.split():
         return name
     return "`" + name.replace("`", "``") + "`"
+
+
+def _calls_in(value: Any) -> Iterator[EstimatorCall]:
+    match value:
+        case EstimatorCall():
+            yield from value.calls()
+        case list() | tuple():
+            for item in value:
+                yield from _calls_in(item)
+        case dict():
+            yield from _calls_in(list(value.values()))
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelfactory.plan.steps import EstimatorCall, Evaluation, Plan, TrainStep
+from modelfactory.plan.steps import EstimatorCall, Evaluation, FitStep, Plan, TrainStep
 
 WIDTH = 110
 
@@ -26,8 +26,7 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         yield f"    source {source.name}: {what}{options}"
     yield "  columns that travel"
     yield from _column_lines(step)
-    container = "NumPy matrix" if step.fit.container == "matrix" else "pandas DataFrame"
-    yield f"  estimator, fitted from a {container} of each group"
+    yield f"  estimator, {_path_text(step.fit)}"
     yield from (f"    {line}" for line in _estimator_lines(step.fit.estimator, defaults))
     yield "  evaluation"
     yield from _wrapped(_evaluation_text(step.fit.evaluation, step.time))
@@ -44,6 +43,13 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string, outcome struct"
     )
     yield f"  fingerprint {step.definition_fingerprint[:16]}"
+
+
+def _path_text(fit: FitStep) -> str:
+    if fit.linear_solve is not None:
+        return "many groups solved at once; scikit-learn fits those that are ill-conditioned"
+    container = "NumPy matrix" if fit.container == "matrix" else "pandas DataFrame"
+    return f"fitted from a {container} of each group"
 
 
 def _column_lines(step: TrainStep) -> Iterator[str]:

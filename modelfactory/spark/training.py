@@ -16,9 +16,10 @@ from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
-from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input
+from modelfactory.spark.inputs import GROUP, LABEL, Input
 from modelfactory.spark.progress import watched
-from modelfactory.training.worker import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA, train_batches
+from modelfactory.training.outcomes import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
+from modelfactory.training.worker import train_batches
 
 _BIN, _FITTED, OUTCOME = "_mf_bin", "_mf_fitted", "outcome"
 _GROUP_HASH = "group_hash"
@@ -88,7 +89,7 @@ def fitted_groups(spark: SparkSession, fit: FitStep, table: Input, found: Census
         rows.select(*table.travel)
         .join(F.broadcast(spark.createDataFrame(chosen)), GROUP)
         .repartitionById(schedule.n_bins, F.col(_BIN))
-        .sortWithinPartitions(GROUP, ROW)
+        .sortWithinPartitions(GROUP)
         .select(*table.travel)
     )
     return binned.mapInArrow(_worker(fit), OUTCOME_DDL)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
 import importlib
+import pickle
 import random
 import warnings
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from modelfactory.plan.steps import EstimatorCall
+from modelfactory.plan.steps import EstimatorCall, FitStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +27,40 @@ class Template:
         estimator: never fitted itself.
         random_states: parameter names such as `estimator__random_state`, sorted.
         seed: seed of the family.
-        foreign: the class is not scikit-learn's and may draw from the global random states.
+        foreign: a class in it is not scikit-learn's and may draw from the global random states.
+        pickled: the estimator, from which a copy is made ten times faster than by `clone`; None for a foreign one.
     """
 
     estimator: Any
     random_states: tuple[str, ...]
     seed: int
     foreign: bool = False
+    pickled: bytes | None = None
+
+    @property
+    def may_assume_finite(self) -> bool:
+        """Whether the estimator works on its input alone, so that finite rows need no check inside `fit`."""
+        return not self.foreign and type(self.estimator).__name__ != "Pipeline"
 
     def for_group(self, group: int) -> Any:
         """Return a new estimator for a group; its random states come from the group's key alone."""
         if self.foreign:
             random.seed(group_seed(self.seed, group, "random"))
             np.random.seed(group_seed(self.seed, group, "numpy"))
-        # A class with `fit` and `predict` alone has no parameters to clone by.
-        estimator = clone(self.estimator) if hasattr(self.estimator, "get_params") else copy.deepcopy(self.estimator)
-        if self.random_states:
-            estimator.set_params(**{name: group_seed(self.seed, group, name) for name in self.random_states})
+        estimator = self._copy()
+        for name in self.random_states:
+            seed = group_seed(self.seed, group, name)
+            if "__" in name:
+                estimator.set_params(**{name: seed})
+            else:
+                setattr(estimator, name, seed)
         return estimator
+
+    def _copy(self) -> Any:
+        if self.pickled is not None:
+            return pickle.loads(self.pickled)
+        # A class with `fit` and `predict` alone has no parameters to clone by.
+        return clone(self.estimator) if hasattr(self.estimator, "get_params") else copy.deepcopy(self.estimator)
 
 
 def make_template(call: EstimatorCall, seed: int) -> Template:
@@ -56,7 +74,19 @@ def make_template(call: EstimatorCall, seed: int) -> Template:
         for name, value in params.items()
         if (name == "random_state" or name.endswith("__random_state")) and value is None
     )
-    return Template(estimator, tuple(open_states), seed, foreign=not call.path.startswith("sklearn."))
+    foreign = not all(inner.path.startswith("sklearn.") for inner in call.calls())
+    pickled = None
+    if not foreign:
+        with contextlib.suppress(Exception):
+            pickled = pickle.dumps(estimator, protocol=5)
+    return Template(estimator, tuple(open_states), seed, foreign, pickled)
+
+
+def name_features(step: FitStep, model: Any) -> None:
+    """Give a model that was fitted from a matrix the names that a fit on a DataFrame would have left in it."""
+    first = model.steps[0][1] if type(model).__name__ == "Pipeline" else model
+    if hasattr(first, "n_features_in_"):
+        first.feature_names_in_ = np.array([feature.name for feature in step.features], dtype=object)
 
 
 def group_seed(seed: int, group: int, parameter: str) -> int:

@@ -1,13 +1,9 @@
-"""Split the rows of a group, measure a model and its baseline.
-
-Splits depend on the content of rows and the seed, never on positions, partitions or the number of cores.
-"""
+"""Measure the model of a group and its baseline."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,66 +11,10 @@ import numpy.typing as npt
 from sklearn import metrics as sklearn_metrics
 
 from modelfactory.plan.metrics import METRICS
-from modelfactory.plan.steps import Evaluation
-from modelfactory.training.batches import Floats, GroupRows, Rows
+from modelfactory.training.batches import Floats
+from modelfactory.training.regression import mean_label, regression_metrics
 
 Labels = npt.NDArray[Any]
-
-
-def splits(evaluation: Evaluation | None, rows: GroupRows, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield pairs of rows to fit on and rows to measure on; none where nothing is to be or can be measured."""
-    n = len(rows)
-    if evaluation is None or n < 2:
-        return
-    if evaluation.method == "folds":
-        folds = min(evaluation.folds, n)
-        fold = np.empty(n, dtype=np.intp)
-        fold[np.argsort(_shuffled(rows.row_hash, seed), kind="stable")] = np.arange(n) % folds
-        for number in range(folds):
-            yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        return
-    measured = (
-        _latest(rows, evaluation.share) if evaluation.method == "by_time" else _hashed(rows, evaluation.share, seed)
-    )
-    if measured.any() and not measured.all():
-        yield np.flatnonzero(~measured), np.flatnonzero(measured)
-
-
-def _hashed(rows: GroupRows, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Choose rows by their hash; at least one for either side.
-
-    A row stays on its side when others come or go, unless it is the only one there.
-    """
-    mixed = _shuffled(rows.row_hash, seed)
-    chosen = mixed < np.uint64(int(share * 2.0**64))
-    if not chosen.any():
-        chosen[np.argmin(mixed)] = True
-    elif chosen.all():
-        chosen[np.argmax(mixed)] = False
-    result: npt.NDArray[np.bool_] = chosen
-    return result
-
-
-def _latest(rows: GroupRows, share: float) -> npt.NDArray[np.bool_]:
-    """Choose the latest rows; rows of one moment stay on one side, rows without a time are never chosen."""
-    if rows.time is None:
-        raise AssertionError("by_time has a time column")
-    time = np.where(np.isnan(rows.time), -np.inf, rows.time)
-    cut = min(math.ceil(round(len(time) * (1 - share), 9)), len(time) - 1)
-    latest: npt.NDArray[np.bool_] = time >= np.sort(time)[cut]
-    if latest.all():  # the moment of the cut is the earliest one: measure on what comes after it
-        latest = time > time.min()
-    return latest
-
-
-def _shuffled(hashes: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
-    """Mix row hashes with a seed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    with np.errstate(over="ignore"):
-        z = hashes.view(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-        return mixed
 
 
 def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) -> dict[str, float]:
@@ -94,6 +34,8 @@ def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) ->
         predicted = predicted.ravel()
     if predicted.shape != label.shape:
         raise ValueError(f"predict gave an array of shape {predicted.shape} for {len(label)} rows")
+    if METRICS[names[0]].task == "regression":
+        return _of_one_group(names, label, predicted.astype(np.float64, copy=False))
     classes = getattr(model, "classes_", None)
     if any(METRICS[name].needs == "probabilities" for name in names):
         return _metrics(names, label, predicted, _scores(model, features), classes)
@@ -118,7 +60,8 @@ def measure_baseline(
     as `sklearn.dummy.DummyRegressor` and `DummyClassifier(strategy="prior")`.
     """
     if METRICS[names[0]].task == "regression":
-        return _metrics(names, label, np.full(len(label), np.average(fitted_on, weights=weight)), None, None)
+        mean = mean_label(fitted_on, weight, np.array([0, len(fitted_on)]))
+        return _of_one_group(names, label, np.repeat(mean, len(label)))
     classes, codes = np.unique(fitted_on, return_inverse=True)
     prior = np.bincount(codes, weights=weight, minlength=len(classes))
     prior = prior / prior.sum()
@@ -130,6 +73,11 @@ def mean_of(measured: list[dict[str, float]]) -> dict[str, float]:
     """Return the mean over folds of each metric, of the folds where it is defined."""
     names = dict.fromkeys(name for found in measured for name in found)
     return {name: float(np.mean([found[name] for found in measured if name in found])) for name in names}
+
+
+def _of_one_group(names: tuple[str, ...], label: Floats, predicted: Floats) -> dict[str, float]:
+    found = regression_metrics(names, label, predicted, np.array([0, len(label)]))
+    return {name: float(value) for name, (value,) in found.items() if not np.isnan(value)}
 
 
 def _metrics(
@@ -153,9 +101,8 @@ def _metric(
     name: str, label: Labels, predicted: Labels, probabilities: Floats | None, classes: Labels | None
 ) -> float | None:
     metric = METRICS[name]
-    fast = _FAST.get(metric.function)
-    if fast is not None:
-        return fast(label, predicted)
+    if metric.function == "accuracy_score":  # without scikit-learn's checks, which cost more than a small fit
+        return float((label == predicted).mean())
     function = getattr(sklearn_metrics, metric.function)
     arguments: Mapping[str, Any] = {}
     try:
@@ -186,23 +133,3 @@ def _probabilistic(function: str, label: Labels, probabilities: Floats | None, c
     if len(classes) == 2:
         return float(sklearn_metrics.roc_auc_score(label == classes[1], probabilities[:, 1]))
     return float(sklearn_metrics.roc_auc_score(label, probabilities, multi_class="ovr", labels=classes))
-
-
-def _r2(label: Labels, predicted: Labels) -> float | None:
-    if len(label) < 2:
-        return None
-    residual = float(((label - predicted) ** 2).sum())
-    total = float(((label - label.mean()) ** 2).sum())
-    if total == 0.0:
-        return 1.0 if residual == 0.0 else 0.0
-    return 1.0 - residual / total
-
-
-_FAST: dict[str, Callable[[Labels, Labels], float | None]] = {
-    "root_mean_squared_error": lambda y, p: float(np.sqrt(((y - p) ** 2).mean())),
-    "mean_squared_error": lambda y, p: float(((y - p) ** 2).mean()),
-    "mean_absolute_error": lambda y, p: float(np.abs(y - p).mean()),
-    "r2_score": _r2,
-    "accuracy_score": lambda y, p: float((y == p).mean()),
-}
-"""The usual metrics without scikit-learn's checks of each call, which cost more than a small fit."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import signal
 import threading
 import time
@@ -18,8 +16,11 @@ import numpy as np
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
 from modelfactory.training.batches import GroupRows, Rows
-from modelfactory.training.estimators import Template
-from modelfactory.training.evaluation import mean_of, measure, measure_baseline, splits
+from modelfactory.training.clock import FitClock
+from modelfactory.training.encoding import EncodedModel, encode_model
+from modelfactory.training.estimators import Template, name_features
+from modelfactory.training.evaluation import mean_of, measure, measure_baseline
+from modelfactory.training.splitting import splits
 
 ERROR_LENGTH = 500
 WARNINGS_KEPT = 5
@@ -40,8 +41,7 @@ class FitOutcome:
     baseline: dict[str, float] = field(default_factory=dict)
     fit_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    model: bytes | None = None
-    sha256: str | None = None
+    model: EncodedModel | None = None
     error_type: str | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -51,23 +51,24 @@ class GroupTimeout(BaseException):
     """The group took longer than `timeout`; no `except Exception` of an estimator catches it."""
 
 
-def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
+def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows) -> FitOutcome:
     """Fit, measure and encode the model of one group.
 
     Args:
         step: what to do.
         template: the family's estimator.
         rows: the group.
+        measured: the split that measures each row, as `measured_in` found it, shape (n,).
 
     Returns:
         The outcome; a fault of the group is one too.
     """
-    clock = _FitClock()
+    clock = FitClock()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             with _time_limit(step.timeout):
-                fields = _fitted(step, template, rows, clock)
+                fields = _fitted(step, template, rows, measured, clock)
         except GroupTimeout:
             fields = {"status": Status.TIMED_OUT, "error": f"took longer than {step.timeout:g} s"}
         except KeyboardInterrupt:
@@ -77,7 +78,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
     said = dict.fromkeys(f"{w.category.__name__}: {_bounded(w.message)}" for w in caught)
     return FitOutcome(
         group=rows.group,
-        data_digest=rows.digest(),
+        data_digest=rows.digest,
         fit_seconds=clock.wall,
         cpu_seconds=clock.cpu,
         warnings=tuple(list(said)[:WARNINGS_KEPT]),
@@ -87,7 +88,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows) -> FitOutcome:
 
 def failed_group(rows: GroupRows, error: Exception) -> FitOutcome:
     """Return the outcome of a group whose estimator could not even be made."""
-    return FitOutcome(group=rows.group, data_digest=rows.digest(), **_fault(error))
+    return FitOutcome(group=rows.group, data_digest=rows.digest, **_fault(error))
 
 
 def _fault(error: BaseException) -> dict[str, Any]:
@@ -105,14 +106,14 @@ class _Measurement:
     baseline: list[dict[str, float]] = field(default_factory=list)
 
 
-def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock) -> dict[str, Any]:
+def _fitted(step: FitStep, template: Template, rows: GroupRows, measured: Rows, clock: FitClock) -> dict[str, Any]:
     if step.task == "classification" and _is_constant(rows.label, np.arange(len(rows))):
         return {"status": Status.ONE_CLASS}
     found = _Measurement()
     again = False
     if step.evaluation is not None and rows.label is not None:
         again = step.evaluation.refit or step.evaluation.method == "folds"
-        for train, test in splits(step.evaluation, rows, step.seed):
+        for train, test in splits(measured):
             if step.task == "classification" and _is_constant(rows.label, train):
                 if again:  # the stored model sees all rows; this part of them cannot be measured
                     warnings.warn(f"{len(test)} rows are not measured: the others have one class", stacklevel=2)
@@ -124,21 +125,19 @@ def _fitted(step: FitStep, template: Template, rows: GroupRows, clock: _FitClock
         found.model = _fit(step, template, rows, np.arange(len(rows)), clock)
         found.n_train = len(rows)
     if step.container == "matrix":
-        _set_feature_names(step, found.model)
-    encoded = pickle.dumps(found.model, protocol=5)
+        name_features(step, found.model)
     return {
         "status": Status.TRAINED,
         "n_train": found.n_train,
         "n_test": found.n_test,
         "metrics": mean_of(found.metrics),
         "baseline": mean_of(found.baseline),
-        "model": encoded,
-        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "model": encode_model(found.model),
     }
 
 
 def _measure(
-    step: FitStep, template: Template, rows: GroupRows, split: tuple[Rows, Rows], found: _Measurement, clock: _FitClock
+    step: FitStep, template: Template, rows: GroupRows, split: tuple[Rows, Rows], found: _Measurement, clock: FitClock
 ) -> None:
     if step.evaluation is None or rows.label is None:
         raise AssertionError("only labelled families are measured")
@@ -151,7 +150,7 @@ def _measure(
     found.baseline.append(measure_baseline(names, rows.label[train], weight, rows.label[test]))
 
 
-def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: _FitClock) -> Any:
+def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: FitClock) -> Any:
     model = template.for_group(rows.group)
     features = rows.features(None if len(chosen) == len(rows) else chosen)
     weights = {} if rows.weight is None else {step.weight_parameter: rows.weight[chosen]}
@@ -161,13 +160,6 @@ def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock
         else:
             model.fit(features, rows.label[chosen], **weights)
     return model
-
-
-def _set_feature_names(step: FitStep, model: Any) -> None:
-    """Give a model that was fitted from a matrix the names that a fit on a DataFrame would have left in it."""
-    first = model.steps[0][1] if type(model).__name__ == "Pipeline" else model
-    if hasattr(first, "n_features_in_"):
-        first.feature_names_in_ = np.array([feature.name for feature in step.features], dtype=object)
 
 
 def _is_constant(label: Any, rows: Rows) -> bool:
@@ -181,23 +173,6 @@ def _bounded(error: object) -> str:
         text = f"a {type(error).__name__} whose text cannot be read"
     text = text.encode("utf-8", "backslashreplace").decode()  # Arrow takes no lone surrogates
     return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
-
-
-@dataclass(slots=True)
-class _FitClock:
-    """Adds up the seconds inside `fit`: on the wall, and of the processor."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            yield
-        finally:
-            self.wall += time.perf_counter() - wall
-            self.cpu += time.process_time() - cpu
 
 
 @contextmanager

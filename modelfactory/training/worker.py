@@ -1,106 +1,95 @@
-"""The function that runs on Spark's workers: batches of sorted rows in, batches of outcomes out."""
+"""The function that runs on Spark's workers: batches of rows in, batches of outcomes out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import joblib
+import numpy as np
 import pyarrow as pa
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
-from modelfactory.training.batches import split_groups, whole_groups
+from modelfactory.training.batches import Chunk, read_chunk, whole_groups
 from modelfactory.training.estimators import Template, make_template
 from modelfactory.training.fitting import FitOutcome, failed_group, fit_group
+from modelfactory.training.linear import make_solver
+from modelfactory.training.outcomes import outcome_batch, solved_batch
+from modelfactory.training.splitting import measured_in
 
-FORMAT = "pickle"
-MODEL_FIELDS = ("model", "format", "sha256")
-"""Fields of an outcome that belong to the model table."""
 _BATCH_BYTES = 16 << 20
 _BATCH_GROUPS = 5_000
 
-OUTCOME_SCHEMA = pa.schema(
-    [
-        ("_mf_group", pa.int64()),
-        ("_mf_fitted", pa.bool_()),
-        ("status", pa.string()),
-        ("data_digest", pa.string()),
-        ("n_train", pa.int64()),
-        ("n_test", pa.int64()),
-        ("metrics", pa.map_(pa.string(), pa.float64())),
-        ("baseline", pa.map_(pa.string(), pa.float64())),
-        ("fit_seconds", pa.float64()),
-        ("cpu_seconds", pa.float64()),
-        ("model", pa.binary()),
-        ("format", pa.string()),
-        ("sha256", pa.string()),
-        ("model_bytes", pa.int64()),
-        ("error_type", pa.string()),
-        ("error", pa.string()),
-        ("warnings", pa.list_(pa.string())),
-    ]
-)
-_SPARK_TYPES = {
-    pa.int64(): "bigint",
-    pa.bool_(): "boolean",
-    pa.string(): "string",
-    pa.float64(): "double",
-    pa.binary(): "binary",
-    pa.map_(pa.string(), pa.float64()): "map<string,double>",
-    pa.list_(pa.string()): "array<string>",
-}
-OUTCOME_DDL = ", ".join(f"{field.name} {_SPARK_TYPES[field.type]}" for field in OUTCOME_SCHEMA)
-"""The same schema in Spark's words."""
-
 
 def train_batches(step: FitStep, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Fit every group of a sorted stream.
+    """Fit every group of a stream.
 
     Args:
         step: what to do.
-        batches: columns as in `training.batches`, sorted by group and then by the row's hash.
+        batches: columns as in `training.batches`; the rows of each group stand together.
 
     Yields:
         Batches of `OUTCOME_SCHEMA`, one row per group.
     """
-    template: Template | Exception
-    try:
-        template = make_template(step.estimator, step.seed)
-    except Exception as error:
-        template = error
     with threadpool_limits(1), joblib.parallel_config(backend="sequential"):
-        pending: list[FitOutcome] = []
-        size = 0
-        for chunk in whole_groups(batches):
-            for rows in split_groups(step, chunk):
-                if isinstance(template, Template):
-                    outcome = fit_group(step, template, rows)
-                else:
-                    outcome = failed_group(rows, template)
-                pending.append(outcome)
-                size += len(outcome.model or b"")
-                if size >= _BATCH_BYTES or len(pending) >= _BATCH_GROUPS:
-                    yield outcome_batch(pending)
-                    pending, size = [], 0
-        if pending:
+        try:
+            template = make_template(step.estimator, step.seed)
+        except Exception as error:
+            outcomes = _failed(step, batches, error)
+        else:
+            outcomes = _trained(step, template, batches)
+        yield from _gathered(outcomes)
+
+
+def _trained(
+    step: FitStep, template: Template, batches: Iterable[pa.RecordBatch]
+) -> Iterator[FitOutcome | pa.RecordBatch]:
+    if step.linear_solve is not None:
+        template = replace(template, random_states=())  # a direct solver draws nothing, here or in scikit-learn
+    solver = make_solver(step, template)
+    checked = False
+    for table in whole_groups(batches):
+        chunk = read_chunk(step, table)
+        del table  # what it holds is as large as the matrix of its groups
+        measured = measured_in(step.evaluation, step.seed, chunk.row_hash, chunk.time, chunk.bounds)
+        finite = chunk.finite()
+        left = np.arange(len(chunk))
+        if solver is not None:
+            solved = solver.solve(chunk, measured, finite)
+            if len(solved.index):
+                yield solved_batch(chunk, solved)
+            left = np.setdiff1d(left, solved.index, assume_unique=True)
+        for index in left.tolist():
+            assume_finite = bool(finite[index]) and template.may_assume_finite
+            # The parameters are the same in all groups: once a fit has checked them, the others need not.
+            with config_context(assume_finite=assume_finite, skip_parameter_validation=checked):
+                rows = slice(chunk.bounds[index], chunk.bounds[index + 1])
+                outcome = fit_group(step, template, chunk.group(index), measured[rows])
+            checked = checked or outcome.status == Status.TRAINED
+            yield outcome
+
+
+def _failed(step: FitStep, batches: Iterable[pa.RecordBatch], error: Exception) -> Iterator[FitOutcome]:
+    for table in whole_groups(batches):
+        chunk: Chunk = read_chunk(step, table)
+        yield from (failed_group(chunk.group(index), error) for index in range(len(chunk)))
+
+
+def _gathered(outcomes: Iterable[FitOutcome | pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Gather single outcomes into batches of bounded size."""
+    pending: list[FitOutcome] = []
+    size = 0
+    for outcome in outcomes:
+        if isinstance(outcome, pa.RecordBatch):
+            yield outcome
+            continue
+        pending.append(outcome)
+        size += len(outcome.model.data) if outcome.model else 0
+        if size >= _BATCH_BYTES or len(pending) >= _BATCH_GROUPS:
             yield outcome_batch(pending)
-
-
-def outcome_batch(outcomes: list[FitOutcome]) -> pa.RecordBatch:
-    """Write outcomes as one batch of `OUTCOME_SCHEMA`."""
-    fitted = [o.status == Status.TRAINED for o in outcomes]
-    columns = {
-        "_mf_group": [o.group for o in outcomes],
-        "_mf_fitted": fitted,
-        "status": [str(o.status) for o in outcomes],
-        "metrics": [list(o.metrics.items()) for o in outcomes],
-        "baseline": [list(o.baseline.items()) for o in outcomes],
-        "model_bytes": [None if o.model is None else len(o.model) for o in outcomes],
-        "format": [FORMAT if trained else None for trained in fitted],
-        "warnings": [list(o.warnings) for o in outcomes],
-    }
-    arrays = [
-        pa.array(columns.get(f.name) or [getattr(o, f.name) for o in outcomes], type=f.type) for f in OUTCOME_SCHEMA
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=OUTCOME_SCHEMA)
+            pending, size = [], 0
+    if pending:
+        yield outcome_batch(pending)

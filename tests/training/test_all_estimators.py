@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 import warnings
 from typing import Any
 
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 import sklearn.metrics
 from sklearn.utils import all_estimators
-from training_samples import Group, call, fit, holdout, make_step, rows_of
+from training_samples import Group, call, fit, holdout, loaded, make_step, rows_of, splits_of
 
 from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import EstimatorCall, FitStep
 from modelfactory.training.estimators import make_template
-from modelfactory.training.evaluation import splits
 from modelfactory.training.fitting import FitOutcome
 from modelfactory.training.introspection import facts_of
 
@@ -174,7 +172,7 @@ def by_hand(step: FitStep, group: Group) -> tuple[Any, Exception | None]:
     """Fit on a DataFrame of the rows that the worker fits on."""
     chosen = np.arange(len(group))
     if step.evaluation is not None:
-        chosen = next(iter(splits(step.evaluation, rows_of(step, group), step.seed)))[0]
+        chosen = splits_of(step.evaluation, rows_of(step, group), step.seed)[0][0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -223,7 +221,7 @@ def check(cls: Any, task: str, evaluation: Any) -> None:
     assert (outcome.status, outcome.error) == (Status.TRAINED, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = pickle.loads(outcome.model)
+        model = loaded(outcome.model)
     assert attributes(model) ^ attributes(wanted) == ATTRIBUTES.get(name, set())
     if hasattr(wanted, "feature_names_in_"):
         assert model.feature_names_in_.tolist() == wanted.feature_names_in_.tolist() == list(step_names(step))
@@ -241,7 +239,7 @@ def check(cls: Any, task: str, evaluation: Any) -> None:
 
 def check_metrics(outcome: FitOutcome, model: Any, step: FitStep, group: Group) -> None:
     """The metrics are scikit-learn's, of the rows that were held out."""
-    ((_, test),) = splits(step.evaluation, rows_of(step, group), step.seed)
+    ((_, test),) = splits_of(step.evaluation, rows_of(step, group), step.seed)
     label, predicted = np.asarray(group.label)[test], model.predict(group.frame(step).iloc[test])
     for metric in step.evaluation.metrics:
         arguments = {"pos_label": "yes"} if metric == "f1" else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from typing import Any
@@ -21,12 +22,15 @@ from training_samples import (
     in_folds,
     make_step,
     sample_group,
+    splits_of,
 )
 
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS
 from modelfactory.plan.steps import Evaluation
 from modelfactory.training.batches import GroupRows
-from modelfactory.training.evaluation import mean_of, measure, measure_baseline, splits
+from modelfactory.training.evaluation import mean_of, measure, measure_baseline
+from modelfactory.training.regression import regression_metrics
+from modelfactory.training.splitting import measured_in
 
 REGRESSION = tuple(name for name, metric in METRICS.items() if metric.task == "regression")
 CLASSIFICATION = tuple(name for name, metric in METRICS.items() if metric.task == "classification")
@@ -62,7 +66,9 @@ def rows_with(hashes: Any, time: Any = None) -> GroupRows:
     hashes = np.asarray(hashes, dtype=np.int64)
     return GroupRows(
         group=1,
+        digest="",
         row_hash=hashes,
+        arrived=np.arange(len(hashes)),
         columns=np.zeros((1, len(hashes))),
         frame=None,
         label=np.zeros(len(hashes)),
@@ -76,7 +82,7 @@ def random_hashes(n: int, seed: int = 0) -> np.ndarray:
 
 
 def one_split(evaluation: Evaluation, rows: GroupRows, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    ((train, test),) = splits(evaluation, rows, seed)
+    ((train, test),) = splits_of(evaluation, rows, seed)
     return train, test
 
 
@@ -179,7 +185,7 @@ def test_a_larger_share_only_adds_rows() -> None:
 
 @pytest.mark.parametrize("evaluation", [holdout(0.2), by_time(0.2), in_folds(3)])
 def test_one_row_cannot_be_split(evaluation: Evaluation) -> None:
-    assert list(splits(evaluation, rows_with([5], time=[1.0]), 0)) == []
+    assert splits_of(evaluation, rows_with([5], time=[1.0]), 0) == []
 
 
 @pytest.mark.parametrize("evaluation", [holdout(0.2), by_time(0.2), in_folds(3)])
@@ -204,7 +210,7 @@ times = st.lists(
 @example(time=[1.0] * 9 + [2.0], share=0.5)
 def test_no_row_to_measure_on_is_earlier_than_a_row_to_fit_on(time: list[float], share: float) -> None:
     rows = rows_with(random_hashes(len(time)), time)
-    found = list(splits(by_time(share), rows, 0))
+    found = splits_of(by_time(share), rows, 0)
     moments = {t for t in time if not math.isnan(t)}
     if not found:  # only where no time comes after another
         assert len(moments) < 2
@@ -258,7 +264,7 @@ def test_a_group_of_one_moment_is_fitted_and_not_measured() -> None:
     seed=st.integers(0, 2**40),
 )
 def test_each_row_is_measured_once(hashes: list[int], folds: int, seed: int) -> None:
-    found = list(splits(in_folds(folds), rows_with(sorted(hashes)), seed))
+    found = splits_of(in_folds(folds), rows_with(sorted(hashes)), seed)
     assert len(found) == min(folds, len(hashes))
     measured = np.concatenate([test for _, test in found])
     assert sorted(measured.tolist()) == list(range(len(hashes)))
@@ -270,7 +276,7 @@ def test_each_row_is_measured_once(hashes: list[int], folds: int, seed: int) -> 
 
 
 def test_folds_are_not_blocks_of_neighbouring_hashes() -> None:
-    found = list(splits(in_folds(2), rows_with(np.arange(1000)), 0))
+    found = splits_of(in_folds(2), rows_with(np.arange(1000)), 0)
     runs = np.count_nonzero(np.diff(found[0][1]) == 1)
     assert 150 < runs < 350
 
@@ -290,7 +296,7 @@ def test_metrics_of_folds_are_their_means() -> None:
     label = np.asarray(group.label)
     wanted = [
         float(np.abs(label[test] - label[train].mean()).mean())
-        for train, test in splits(in_folds(4), rows_with(hashes), 0)
+        for train, test in splits_of(in_folds(4), rows_with(hashes), 0)
     ]
     assert fit(step, group).metrics["mae"] == pytest.approx(np.mean(wanted), rel=1e-12)
 
@@ -298,6 +304,38 @@ def test_metrics_of_folds_are_their_means() -> None:
 def test_the_mean_over_folds_is_of_the_folds_that_have_the_metric() -> None:
     assert mean_of([{"a": 1.0}, {"a": 2.0, "b": 5.0}, {}]) == {"a": 1.5, "b": 5.0}
     assert mean_of([]) == {}
+
+
+# Many groups at once ----------------------------------------------------------------------------------------------
+
+
+@settled
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=8),
+    evaluation=st.sampled_from([holdout(0.05), holdout(0.5), by_time(0.3), in_folds(3)]),
+    seed=st.integers(0, 5),
+)
+def test_many_groups_are_split_as_each_by_itself(sizes: list[int], evaluation: Evaluation, seed: int) -> None:
+    hashes = [random_hashes(n, seed=index) for index, n in enumerate(sizes)]
+    time = [np.random.default_rng(index).integers(0, 4, n).astype(float) for index, n in enumerate(sizes)]
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    found = measured_in(evaluation, seed, np.concatenate(hashes), np.concatenate(time), bounds)
+    for index, n in enumerate(sizes):
+        alone = measured_in(evaluation, seed, hashes[index], time[index], np.array([0, n]))
+        assert found[bounds[index] : bounds[index + 1]].tolist() == alone.tolist()
+
+
+@settled
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_many_groups_are_measured_as_each_by_itself(sizes: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    label = rng.integers(-3, 3, bounds[-1]).astype(float)
+    predicted = np.where(rng.random(bounds[-1]) < 0.05, np.nan, label + rng.integers(-2, 2, bounds[-1]))
+    found = regression_metrics(REGRESSION, label, predicted, bounds)
+    for index, (start, end) in enumerate(itertools.pairwise(bounds)):
+        alone = measure(REGRESSION, Oracle(predicted[start:end]), None, label[start:end])
+        assert {name: v[index] for name, v in found.items() if not math.isnan(v[index])} == alone
 
 
 # Refit ------------------------------------------------------------------------------------------------------------

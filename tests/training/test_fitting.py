@@ -21,18 +21,20 @@ from training_samples import (
     fit,
     holdout,
     in_folds,
+    loaded,
     make_batch,
     make_step,
+    measured_of,
     pipeline,
     rows_of,
     sample_group,
+    splits_of,
     train,
 )
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import EstimatorCall, Feature, FitStep
 from modelfactory.training.estimators import make_template
-from modelfactory.training.evaluation import splits
 from modelfactory.training.fitting import ERROR_LENGTH, WARNINGS_KEPT, FitOutcome, fit_group
 
 SCALER = call("sklearn.preprocessing.StandardScaler")
@@ -124,7 +126,7 @@ def answers(model: Any, frame: pd.DataFrame) -> dict[str, bytes]:
 
 def load(outcome: FitOutcome) -> Any:
     assert (outcome.status, outcome.error) == (Status.TRAINED, None)
-    return pickle.loads(outcome.model)
+    return loaded(outcome.model)
 
 
 # The same fit, to the last bit ------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ def test_a_regressor_is_the_one_fitted_by_hand(estimator: EstimatorCall, evaluat
     features = ("a",) if estimator.name == "IsotonicRegression" else ("b", "a", "weird name é")
     step = make_step(estimator, evaluation=evaluation, features=features)
     group = sample_group(5, 47, len(features))
-    chosen = None if evaluation is None else next(iter(splits(evaluation, rows_of(step, group), 0)))[0]
+    chosen = None if evaluation is None else splits_of(evaluation, rows_of(step, group))[0][0]
     model, wanted = load(fit(step, group)), by_hand(step, group, chosen)
     assert answers(model, group.frame(step)) == answers(wanted, group.frame(step))
     assert_names(model, wanted, features)
@@ -161,7 +163,7 @@ def test_a_classifier_is_the_one_fitted_by_hand(estimator: EstimatorCall, classe
     evaluation = holdout(0.3, "accuracy")
     step = make_step(estimator, task="classification", evaluation=evaluation)
     group = sample_group(3, 50, classes=classes)
-    chosen = next(iter(splits(evaluation, rows_of(step, group), 0)))[0]
+    chosen = splits_of(evaluation, rows_of(step, group))[0][0]
     model, wanted = load(fit(step, group)), by_hand(step, group, chosen)
     assert answers(model, group.frame(step)) == answers(wanted, group.frame(step))
     assert model.classes_.tolist() == wanted.classes_.tolist() == sorted(classes)
@@ -200,6 +202,7 @@ def assert_names(model: Any, wanted: Any, features: tuple[str, ...]) -> None:
 def test_a_frame_gives_what_a_matrix_gives(estimator: EstimatorCall, evaluation: Any, with_weight: bool) -> None:
     parameter = "linearregression__sample_weight" if estimator.name == "Pipeline" else "sample_weight"
     changes = {"evaluation": evaluation, "has_weight": with_weight, "weight_parameter": parameter}
+    changes["linear_solve"] = None  # fitted by scikit-learn both times
     steps = {kind: make_step(estimator, container=kind, **changes) for kind in ("matrix", "frame")}
     # Two groups: the frame of the second is cut out of the middle of a batch.
     group = sample_group(8, 40)
@@ -229,7 +232,7 @@ def test_categories_travel_through_a_column_transformer() -> None:
     towns = ["Rom", None, "Ürümqi", "Rom", "Oslo"] * 8
     plain = sample_group(4, 40, 1)
     group = Group(4, (plain.columns[0], towns), plain.label)
-    chosen = next(iter(splits(step.evaluation, rows_of(step, group), 0)))[0]
+    chosen = splits_of(step.evaluation, rows_of(step, group))[0][0]
     model, wanted = load(fit(step, group)), by_hand(step, group, chosen)
     assert answers(model, group.frame(step)) == answers(wanted, group.frame(step))
     assert model.feature_names_in_.tolist() == ["x", "town"]
@@ -251,7 +254,7 @@ def test_a_feature_without_any_number_is_imputed_as_by_hand() -> None:
     group = sample_group(4, 30)
     holed = Group(4, ([None] * 30, *group.columns[1:]), group.label)
     outcome = fit(step, holed)
-    chosen = next(iter(splits(step.evaluation, rows_of(step, holed), 0)))[0]
+    chosen = splits_of(step.evaluation, rows_of(step, holed))[0][0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, wanted = load(outcome), by_hand(step, holed, chosen)
@@ -310,16 +313,49 @@ def test_the_outcome_of_a_trained_group() -> None:
     assert outcome.n_train + outcome.n_test == 40
     assert outcome.metrics.keys() == outcome.baseline.keys() == {"rmse", "mae", "r2"}
     assert outcome.metrics["rmse"] < outcome.baseline["rmse"]
-    assert outcome.sha256 == hashlib.sha256(outcome.model).hexdigest()
+    assert outcome.model.sha256 == hashlib.sha256(outcome.model.data).hexdigest()
     assert (outcome.error_type, outcome.error, outcome.warnings) == (None, None, ())
     assert outcome.fit_seconds > 0.0
+
+
+def test_a_large_model_is_compressed() -> None:
+    group = sample_group(1, 400)
+    small, large = (
+        fit(
+            make_step(call("sklearn.ensemble.RandomForestRegressor", n_estimators=n, random_state=0, max_depth=d)),
+            group,
+        ).model
+        for n, d in ((1, 3), (20, None))
+    )
+    assert (small.format, large.format) == ("pickle", "pickle+zstd")
+    model = loaded(large)
+    assert len(large.data) < len(pickle.dumps(model, protocol=5)) / 2
+    assert large.sha256 == hashlib.sha256(large.data).hexdigest()
+    assert len(model.estimators_) == 20
+
+
+def test_parameters_that_the_first_fit_refuses_are_refused_by_all() -> None:
+    """The check of parameters is left out only once a fit has passed it."""
+    step = make_step(call("sklearn.linear_model.Lasso", alpha=-1.0))
+    found = train(step, [make_batch(step, *(sample_group(g) for g in range(3)))])
+    assert {o["error_type"] for o in found.values()} == {"InvalidParameterError"}
+
+
+def test_a_number_beyond_32_bits_fails_a_tree_among_others() -> None:
+    """Rows that hold no such number are fitted without scikit-learn's check; these are not."""
+    step = make_step(call("sklearn.tree.DecisionTreeRegressor"))
+    huge = sample_group(1)
+    huge.columns[0][3] = 1e39
+    found = train(step, [make_batch(step, sample_group(0), huge, sample_group(2))])
+    assert {g: o["status"] for g, o in found.items()} == {0: "trained", 1: "failed", 2: "trained"}
+    assert "too large" in found[1]["error"]
 
 
 def test_metrics_are_those_of_the_stored_model() -> None:
     group = sample_group(4, 40)
     step = make_step(FOREST, evaluation=holdout(0.25))
     outcome = fit(step, group)
-    ((_, test),) = splits(step.evaluation, rows_of(step, group), 0)
+    ((_, test),) = splits_of(step.evaluation, rows_of(step, group))
     missed = load(outcome).predict(group.frame(step).iloc[test]) - np.asarray(group.label)[test]
     assert outcome.metrics["rmse"] == pytest.approx(np.sqrt((missed**2).mean()), rel=1e-12)
 
@@ -403,8 +439,9 @@ def test_a_keyboard_interrupt_is_nobodys_fault() -> None:
             raise KeyboardInterrupt
 
     step = make_step("Mean")
+    rows = rows_of(step, sample_group())
     with pytest.raises(KeyboardInterrupt):
-        fit_group(step, Interrupted(), rows_of(step, sample_group()))
+        fit_group(step, Interrupted(), rows, measured_of(step, rows))
 
 
 def test_a_model_that_cannot_be_stored_is_a_failed_group() -> None:
@@ -494,7 +531,7 @@ def test_one_class_after_the_split(classes: list[Any]) -> None:
     group = sample_group(1, 10)
     evaluation = holdout(0.5, "accuracy")
     step = make_step(call("sklearn.linear_model.LogisticRegression"), task="classification", evaluation=evaluation)
-    ((_, test),) = splits(evaluation, rows_of(make_step("Mean"), group), 0)
+    ((_, test),) = splits_of(evaluation, rows_of(make_step("Mean"), group))
     label = [classes[0]] * 10
     label[int(test[0])] = classes[1]
     outcome = fit(step, Group(1, group.columns, label))
@@ -578,11 +615,11 @@ def test_timeouts_that_race_the_end_of_a_fit_give_one_of_two_outcomes() -> None:
     rows, template = rows_of(step, sample_group()), make_template(step.estimator, 0)
     started = time.perf_counter()
     for _ in range(20):
-        fit_group(step, template, rows)
+        fit_group(step, template, rows, measured_of(step, rows))
     usual = (time.perf_counter() - started) / 20
     seen = set()
     for part in np.linspace(0.01, 1.6, 300):
-        outcome = fit_group(replace(step, timeout=max(usual * part, 1e-6)), template, rows)
+        outcome = fit_group(replace(step, timeout=max(usual * part, 1e-6)), template, rows, measured_of(step, rows))
         seen.add(outcome.status)
         assert (outcome.model is None) == (outcome.status != Status.TRAINED)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -22,14 +22,17 @@ from training_samples import call, cut, holdout, make_batch, make_step, pipeline
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.training import worker
+from modelfactory.training.encoding import EncodedModel
 from modelfactory.training.fitting import FitOutcome
-from modelfactory.training.worker import OUTCOME_DDL, OUTCOME_SCHEMA, outcome_batch, train_batches
+from modelfactory.training.outcomes import OUTCOME_DDL, OUTCOME_SCHEMA, outcome_batch
+from modelfactory.training.worker import train_batches
 
 LINEAR = call("sklearn.linear_model.LinearRegression")
 
 
 def outcome(group: int = 1, **changes: Any) -> FitOutcome:
-    return FitOutcome(**{"group": group, "status": Status.TRAINED, "data_digest": "3-0-0", "model": b"m", **changes})
+    model = EncodedModel("pickle", b"m", "5")
+    return FitOutcome(**{"group": group, "status": Status.TRAINED, "data_digest": "3-0-0", "model": model, **changes})
 
 
 # The form of the outcomes -----------------------------------------------------------------------------------------
@@ -37,9 +40,9 @@ def outcome(group: int = 1, **changes: Any) -> FitOutcome:
 
 def test_outcomes_have_the_schema() -> None:
     step = make_step(LINEAR, evaluation=holdout(0.3))
-    (batch,) = train_batches(step, [make_batch(step, sample_group(1), sample_group(2))])
-    assert batch.schema == OUTCOME_SCHEMA
-    batch.validate(full=True)
+    for batch in train_batches(step, [make_batch(step, *(sample_group(g, n) for g, n in enumerate((40, 2, 30))))]):
+        assert batch.schema == OUTCOME_SCHEMA
+        batch.validate(full=True)
 
 
 def test_the_words_for_spark_are_the_same_schema() -> None:
@@ -183,7 +186,7 @@ def test_what_crosses_to_a_worker_can_be_pickled_and_does_the_same_there() -> No
     )
     batch = make_batch(step, sample_group(1), sample_group(2))
     crossing = pickle.loads(pickle.dumps(partial(train_batches, step)))
-    here, there = train(step, [batch]), next(iter(crossing([batch]))).to_pylist()
+    here, there = train(step, [batch]), [row for b in crossing([batch]) for row in b.to_pylist()]
     assert [row["sha256"] for row in there] == [row["sha256"] for row in here.values()]
 
 
