@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-import re
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.commands.report import Fault
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, counted
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
@@ -19,6 +20,7 @@ from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
 from modelfactory.store.manifest import Quantiles
 
+_KIND, _ROW = "_mf_kind", "_mf_row"
 _METRICS = pa.map_(pa.string(), pa.float64())
 _TYPES = {
     "status": pa.string(),
@@ -72,7 +74,7 @@ def group_table(
         "model_version": pc.if_else(served, pa.scalar(version, pa.int32()), pa.scalar(None, pa.int32())),
         "model_bytes": taken["model_bytes"],
         "model_sha256": taken["sha256"],
-        "data_digest": pa.array(found.digests.tolist(), pa.string()),
+        "data_digest": found.digests,
         "error_type": pc.if_else(inexact, "InexactNumber", taken["error_type"]),
         "error": pc.if_else(inexact, _INEXACT, taken["error"]),
         "warnings": _warnings(taken["warnings"], (census.n_rows - census.n_usable) * schedule.to_train),
@@ -100,11 +102,11 @@ def _rows_of_outcomes(step: TrainStep, found: CensusTable, schedule: Schedule, o
         raise _changed(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
     row_of = np.zeros(len(found.census.group), dtype=np.int64)
     row_of[schedule.to_train] = order[np.searchsorted(got[order], expected)]
-    seen = np.array(outcomes["data_digest"].to_pylist(), dtype=str)[row_of]
-    differing = schedule.to_train & (seen != found.digests)
-    if differing.any():
-        raise _changed(step, f"{int(differing.sum()):,} groups had other rows in training than in the census")
-    return pa.array(row_of, mask=~schedule.to_train)
+    rows = pa.array(row_of, mask=~schedule.to_train)
+    differing = pc.sum(pc.not_equal(outcomes["data_digest"].take(rows), found.digests)).as_py() or 0
+    if differing:
+        raise _changed(step, f"{differing:,} groups had other rows in training than in the census")
+    return rows
 
 
 def _changed(step: TrainStep, what: str) -> BuildFailed:
@@ -118,15 +120,26 @@ def _changed(step: TrainStep, what: str) -> BuildFailed:
 
 
 def _filled_maps(column: pa.ChunkedArray) -> pa.Array:
-    return pa.array([found or [] for found in column.to_pylist()], _METRICS)
+    """Put an empty map in the place of null."""
+    maps = _one_chunk(column, _METRICS)
+    return pa.MapArray.from_arrays(maps.offsets, maps.keys, maps.items)
 
 
-def _warnings(column: pa.ChunkedArray, unlabelled: Any) -> pa.Array:
-    said = [
-        [*([f"{counted(n, 'row')} without a label left out"] if n else []), *(found or [])]
-        for n, found in zip(unlabelled.tolist(), column.to_pylist(), strict=True)
-    ]
-    return pa.array(said, pa.list_(pa.string()))
+def _warnings(column: pa.ChunkedArray, unlabelled: npt.NDArray[np.int64]) -> pa.Array:
+    """Return the warnings of each group, before them how many of its rows have no label."""
+    said = _one_chunk(column, pa.list_(pa.string()))
+    first = unlabelled > 0
+    counts = unlabelled[first]
+    words = pa.array(np.where(counts == 1, " row", " rows"), pa.string())
+    numbers = pc.cast(pa.array(counts), pa.string())
+    left_out = pc.binary_join_element_wise(numbers, words, " without a label left out", "")
+    before = said.offsets.to_numpy() - said.offsets[0].as_py()
+    ends = before + np.concatenate(([0], np.cumsum(first)))
+    place = np.zeros(ends[-1], dtype=bool)
+    place[ends[:-1][first]] = True
+    order = np.where(place, np.cumsum(place) - 1, len(counts) + np.cumsum(~place) - 1)
+    texts = pa.concat_arrays([left_out, said.flatten()]).take(pa.array(order))
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts)
 
 
 def _one_chunk(column: Any, kind: pa.DataType) -> pa.Array:
@@ -144,6 +157,18 @@ def quantiles(step: TrainStep, groups: pa.Table, name: str) -> dict[str, Quantil
             if all(math.isfinite(v) for v in (low, high)):
                 result[metric] = Quantiles(count=len(values), min=low, q25=q25, median=median, q75=q75, max=high)
     return result
+
+
+def data_fingerprint(found: CensusTable) -> str:
+    """Return the SHA-256 of all groups' identities and digests, whatever their order."""
+    order = np.argsort(found.census.group)
+    texts = _one_chunk(found.digests.take(pa.array(order)), pa.string())
+    _, offsets, letters = texts.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    digest = hashlib.sha256(found.census.group[order].tobytes())
+    digest.update(np.diff(ends).tobytes())
+    digest.update(letters[ends[0] : ends[-1]])
+    return digest.hexdigest()
 
 
 def statuses(groups: pa.Table) -> dict[str, int]:
@@ -178,18 +203,24 @@ def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, 
     """Return the most frequent kinds of fault, most frequent first."""
     columns = ["status", "error_type", "error"]
     lost = groups.filter(pc.is_in(groups["status"], value_set=pa.array([str(status) for status in FAULTS])))
-    kinds: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in lost.select([*step.keys, *columns]).to_pylist():
-        # Numbers aside: a seed or a count in the text does not make it another kind of fault.
-        kinds.setdefault((row["status"], row["error_type"], re.sub(r"\d+", "#", row["error"] or "")), []).append(row)
-    frequent = sorted(kinds.items(), key=lambda item: -len(item[1]))[:most]
+    # Numbers aside: a seed or a count in the text does not make it another kind of fault.
+    kind = pc.replace_substring_regex(pc.fill_null(lost["error"], ""), r"[0-9]+", "#")
+    lost = lost.select([*step.keys, *columns]).append_column(_KIND, kind).append_column(_ROW, _counting(lost.num_rows))
+    counted = lost.group_by(["status", "error_type", _KIND]).aggregate([(_ROW, "count"), (_ROW, "min")])
+    frequent = counted.sort_by([(f"{_ROW}_count", "descending"), (f"{_ROW}_min", "ascending")]).slice(0, most)
     return tuple(
         Fault(
-            status=status,
-            error_type=error_type,
-            error=rows[0]["error"],
-            count=len(rows),
-            example={key: rows[0][key] for key in step.keys},
+            status=example["status"],
+            error_type=example["error_type"],
+            error=example["error"],
+            count=count,
+            example={key: example[key] for key in step.keys},
         )
-        for (status, error_type, _), rows in frequent
+        for count, example in zip(
+            frequent[f"{_ROW}_count"].to_pylist(), lost.take(frequent[f"{_ROW}_min"]).to_pylist(), strict=True
+        )
     )
+
+
+def _counting(n: int) -> pa.Array:
+    return pa.array(np.arange(n))

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from modelfactory import __version__
-from modelfactory.commands.accounting import faults, group_table, quantiles, refusal, statuses
+from modelfactory.commands.accounting import data_fingerprint, faults, group_table, quantiles, refusal, statuses
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError
+from modelfactory.plan.costs import Measured
 from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
@@ -28,8 +30,10 @@ from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, train_groups
+from modelfactory.store.groups import read_measured
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
-from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
+from modelfactory.store.store import Store
+from modelfactory.store.versions import MODELS, Staging, next_number, publish_version, stage_version
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -57,7 +61,7 @@ def train_family(
     clock = _Clock()
     found = _census(step, family, table, workspace.environ)
     slots = slots_of(spark)
-    schedule = schedule_groups(step, found.census, slots=slots)
+    schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
     with store.locked(step.family):
         number = next_number(store, step.family)
@@ -139,6 +143,15 @@ def _census(step: TrainStep, family: Family, table: Input, environ: Mapping[str,
     return found
 
 
+def _measured(store: Store, step: TrainStep) -> Measured | None:
+    """Return what the fits of the same definition took last time, if they are known."""
+    manifest = store.manifest(step.family)
+    version = manifest.version() if manifest else None
+    if version is None or version.fingerprints.definition != step.definition_fingerprint:
+        return None
+    return read_measured(store.files(step.family, version, MODELS))
+
+
 def _train(
     spark: SparkSession,
     step: TrainStep,
@@ -172,7 +185,7 @@ def _record(
     slots: int,
 ) -> VersionRecord:
     family = workspace.family(step.family)
-    cpu_seconds = float(sum(groups["cpu_seconds"].drop_null().to_pylist()))
+    cpu_seconds = pc.sum(groups["cpu_seconds"]).as_py() or 0.0
     return VersionRecord(
         number=number,
         run_id=run.run_id,
@@ -186,7 +199,7 @@ def _record(
         fingerprints=Fingerprints(
             definition=step.definition_fingerprint,
             metadata=step.metadata_fingerprint,
-            data=fingerprint(sorted(zip(found.census.group.tolist(), found.digests.tolist(), strict=True))),
+            data=data_fingerprint(found),
             environment=fingerprint(dict(run.libraries)),
         ),
         group_by=list(step.keys),

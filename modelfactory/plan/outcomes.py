@@ -54,5 +54,7 @@ GROUP_COLUMNS = (
     "error",
     "warnings",
 )
-MODEL_COLUMNS = ("model", "format", "sha256", "outcome")
-"""Columns of the model table after the group columns; `outcome` holds what the worker measured."""
+OUTCOME, GROUP_HASH = "outcome", "group_hash"
+MODEL_COLUMNS = ("model", "format", "sha256", OUTCOME)
+"""Columns of the model table after the group columns; `outcome` holds what the worker measured, and `group_hash` in it
+the identity of the group."""

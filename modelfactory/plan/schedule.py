@@ -8,11 +8,13 @@ most 4/3 of the best.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from modelfactory.plan.costs import Measured, expected_seconds
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
 
@@ -20,7 +22,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 BINS_PER_SLOT = 8
-"""Bins for each task that can run at once: enough to even out wrong guesses of cost, few enough to stay cheap."""
+"""Most bins for each task that can run at once: enough to even out wrong guesses of cost, few enough to stay cheap."""
+BIN_SECONDS = 0.5
+"""Least expected seconds of a bin, which make the start of its task worth while."""
 _EXACT = 64
 """Groups per bin that are placed one by one; the rest, the cheapest, is poured in to level the bins."""
 
@@ -66,13 +70,14 @@ class Schedule:
         return self.bin >= 0
 
 
-def schedule_groups(step: TrainStep, census: Census, *, slots: int) -> Schedule:
+def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Measured | None = None) -> Schedule:
     """Decide what becomes of every group and place those that are trained.
 
     Args:
         step: the family's step.
         census: what is known of its groups.
         slots: how many tasks Spark runs at once.
+        measured: what the same definition took before, if it is known.
     """
     status = np.full(len(census.group), "", dtype="<U16")
     if step.fit.task == "classification":
@@ -85,8 +90,8 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int) -> Schedule:
         status[census.null_key] = Status.NULL_KEY
     train = status == ""
     bins = np.full(len(status), -1, dtype=np.int32)
-    costs = census.n_usable[train].astype(np.float64)
-    n_bins = min(len(costs), BINS_PER_SLOT * slots)
+    costs = expected_seconds(step.fit, census.group[train], census.n_usable[train], measured)
+    n_bins = min(len(costs), BINS_PER_SLOT * slots, max(slots, math.ceil(costs.sum() / BIN_SECONDS)))
     bins[train] = place(costs, census.group[train], n_bins)
     return Schedule(status, bins, n_bins)
 

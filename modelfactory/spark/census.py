@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
-from modelfactory.plan.outcomes import digest_text
 from modelfactory.plan.schedule import Census
 from modelfactory.plan.steps import quoted
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
-from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input
+from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, identity
 
-_COUNT, _USABLE, _LOW, _HIGH, _ONE = "_mf_n_rows", "_mf_n_usable", "_mf_low", "_mf_high", "_mf_one_class"
+_COUNT, _USABLE, _LOW, _HIGH = "_mf_n_rows", "_mf_n_usable", "_mf_low", "_mf_high"
+_DIGEST, _ONE = "_mf_digest", "_mf_one_class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,12 @@ class CensusTable:
 
     Attributes:
         keys: the group columns with their own types.
-        digests: digest of each group's usable rows.
+        digests: digest of each group's usable rows, text.
         census: the counts and flags.
     """
 
     keys: pa.Table
-    digests: npt.NDArray[np.str_]
+    digests: pa.ChunkedArray
     census: Census
 
 
@@ -49,7 +48,7 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     usable = F.col(LABEL).isNotNull() if LABEL in table.travel else F.lit(True)
     row = F.when(usable, F.col(ROW))
     one_class = F.min(LABEL) == F.max(LABEL) if classes else F.lit(False)
-    counted = table.rows.groupBy(*map(quoted, table.keys), GROUP).agg(
+    counted = table.rows.groupBy(*map(quoted, table.keys)).agg(
         F.count(F.lit(1)).alias(_COUNT),
         F.count(row).alias(_USABLE),
         F.coalesce(F.sum(row.bitwiseAND(F.lit(0xFFFFFFFF))), F.lit(0)).alias(_LOW),
@@ -57,8 +56,11 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
         F.coalesce(one_class, F.lit(False)).alias(_ONE),
         F.bool_or(F.col(INEXACT) & usable).alias(INEXACT),
     )
+    parts = (F.lower(F.hex(name)) for name in (_USABLE, _HIGH, _LOW))
+    # Hashing and writing happen once for each group here, and not for each row.
+    told = counted.withColumn(GROUP, identity(table.keys)).withColumn(_DIGEST, F.concat_ws("-", *parts))
     try:
-        found = counted.toArrow()
+        found = told.drop(_HIGH, _LOW).toArrow()
     except SPARK_ERRORS as error:
         raise SparkFailed(reason(error)) from error
     group = found[GROUP].to_numpy()
@@ -74,14 +76,13 @@ def take_census(table: Input, *, classes: bool) -> CensusTable:
     null_key = np.zeros(found.num_rows, dtype=bool)
     for column in keys.columns:
         null_key |= pc.is_null(column).to_numpy(zero_copy_only=False)
-    n_rows, n_usable, high, low = (found[name].to_numpy() for name in (_COUNT, _USABLE, _HIGH, _LOW))
     return CensusTable(
         keys=keys,
-        digests=np.array(list(map(digest_text, n_usable.tolist(), high.tolist(), low.tolist())), dtype=str),
+        digests=found[_DIGEST],
         census=Census(
             group=group,
-            n_rows=n_rows,
-            n_usable=n_usable,
+            n_rows=found[_COUNT].to_numpy(),
+            n_usable=found[_USABLE].to_numpy(),
             null_key=null_key,
             one_class=found[_ONE].to_numpy(),
             inexact=found[INEXACT].to_numpy(),

@@ -255,15 +255,19 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
         number(step.weight, WEIGHT)
     if step.time is not None:
         number(step.time, TIME)
-    keys = [F.col(quoted(key)) for key in step.keys]
     rows = table.select(
-        *keys,
-        _hash(keys).alias(GROUP),
+        *(F.col(quoted(key)) for key in step.keys),
+        identity(step.keys).alias(GROUP),
         *(expression.alias(name) for name, expression in travel.items()),
         _any(inexact).alias(INEXACT),
     )
     rows = rows.withColumn(ROW, _hash([F.col(name) for name in travel]))
     return Input(rows=rows, keys=step.keys, travel=(GROUP, ROW, *travel))
+
+
+def identity(keys: tuple[str, ...]) -> Column:
+    """Return the hash of the group columns, by which workers and outcomes know a group."""
+    return _hash([F.col(quoted(key)) for key in keys])
 
 
 def _as_double(column: Column, kind: T.DataType) -> Column:

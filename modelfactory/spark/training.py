@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
+from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
@@ -21,9 +23,9 @@ from modelfactory.spark.progress import watched
 from modelfactory.training.outcomes import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 from modelfactory.training.worker import train_batches
 
-_BIN, _FITTED, OUTCOME = "_mf_bin", "_mf_fitted", "outcome"
-_GROUP_HASH = "group_hash"
-FITTED_FOLDER = f"{_FITTED}=true"
+_BIN, _FITTED = "_mf_bin", "_mf_fitted"
+_SCHEDULE, _WRITTEN = "schedule.parquet", "written"
+FITTED_FOLDER = f"{_WRITTEN}/{_FITTED}=true"
 """Where in the staging folder the model table is written."""
 _PARQUET_OPTIONS = {
     "compression": "zstd",
@@ -67,32 +69,52 @@ def train_groups(
         return _read_outcomes(staging)
     try:
         with watched(spark, job, schedule.bin[schedule.to_train], report):
-            outcomes = fitted_groups(spark, step.fit, table, found, schedule)
-            _with_keys(spark, outcomes, found, schedule).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
-                f"file://{staging}"
+            placed = placed_groups(spark, table, found, schedule, staging / _SCHEDULE)
+            outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins)
+            _with_keys(outcomes, table, placed).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
+                f"file://{staging / _WRITTEN}"
             )
     except SPARK_ERRORS as error:
         raise SparkFailed(reason(error)) from error
     return _read_outcomes(staging)
 
 
-def fitted_groups(spark: SparkSession, fit: FitStep, table: Input, found: CensusTable, schedule: Schedule) -> DataFrame:
-    """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again."""
-    chosen = pa.table(
-        {
-            GROUP: pa.array(found.census.group[schedule.to_train]),
-            _BIN: pa.array(schedule.bin[schedule.to_train]),
-        }
-    )
+def fitted_groups(fit: FitStep, table: Input, placed: DataFrame, n_bins: int) -> DataFrame:
+    """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again.
+
+    Args:
+        fit: what to do.
+        table: the input.
+        placed: the groups to train, each with its bin.
+        n_bins: how many bins there are.
+    """
     rows = table.rows.where(F.col(LABEL).isNotNull()) if fit.has_label else table.rows
     binned = (
         rows.select(*table.travel)
-        .join(F.broadcast(spark.createDataFrame(chosen)), GROUP)
-        .repartitionById(schedule.n_bins, F.col(_BIN))
-        .sortWithinPartitions(GROUP)
+        .join(F.broadcast(placed.select(GROUP, _BIN)), GROUP)
+        .repartitionById(n_bins, F.col(_BIN))
+        .sortWithinPartitions(GROUP)  # one column of numbers: a radix sort; the worker sorts inside a group
         .select(*table.travel)
     )
     return binned.mapInArrow(_worker(fit), OUTCOME_DDL)
+
+
+def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedule: Schedule, file: Path) -> DataFrame:
+    """Return the groups to train with their keys and bins, written to a file.
+
+    They travel as a file: a million rows would be a million objects in the JVM as a local relation.
+    """
+    chosen = found.keys.append_column(GROUP, pa.array(found.census.group)).append_column(_BIN, pa.array(schedule.bin))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(chosen.filter(pa.array(schedule.to_train)), file, compression="zstd")
+    types = T.StructType(
+        [
+            *(T.StructField(key, table.rows.schema[key].dataType) for key in table.keys),
+            T.StructField(GROUP, T.LongType()),
+            T.StructField(_BIN, T.IntegerType()),
+        ]
+    )
+    return spark.read.schema(types).parquet(f"file://{file}")
 
 
 def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -100,14 +122,11 @@ def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Re
     return partial(train_batches, fit)
 
 
-def _with_keys(spark: SparkSession, outcomes: DataFrame, found: CensusTable, schedule: Schedule) -> DataFrame:
-    identity = pa.array(found.census.group[schedule.to_train])
-    keys = found.keys.filter(pa.array(schedule.to_train)).append_column(GROUP, identity)
-    names = map(quoted, found.keys.column_names)
+def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFrame:
     measured = [field.name for field in OUTCOME_SCHEMA if field.name not in (GROUP, *MODEL_FIELDS, _FITTED)]
-    outcome = F.struct(F.col(GROUP).alias(_GROUP_HASH), *measured)
-    return outcomes.join(F.broadcast(spark.createDataFrame(keys)), GROUP).select(
-        *names, *MODEL_FIELDS, outcome.alias(OUTCOME), _FITTED
+    outcome = F.struct(F.col(GROUP).alias(GROUP_HASH), *measured)
+    return outcomes.join(F.broadcast(placed.drop(_BIN)), GROUP).select(
+        *map(quoted, table.keys), *MODEL_FIELDS, outcome.alias(OUTCOME), _FITTED
     )
 
 
@@ -115,10 +134,10 @@ def _read_outcomes(staging: Path) -> pa.Table:
     """Read the outcomes back without the models' bytes."""
     wanted = pa.schema([f for f in OUTCOME_SCHEMA if f.name not in (*MODEL_FIELDS, _FITTED)])
     parts = []
-    for file in sorted(staging.rglob("*.parquet")):
+    for file in sorted((staging / _WRITTEN).rglob("*.parquet")):
         read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"])
         outcome = read[OUTCOME].combine_chunks()
-        names = [_GROUP_HASH if field.name == GROUP else field.name for field in wanted]
+        names = [GROUP_HASH if field.name == GROUP else field.name for field in wanted]
         columns = [pc.struct_field(outcome, name).cast(f.type) for name, f in zip(names, wanted, strict=True)]
         parts.append(pa.table(columns, schema=wanted).append_column("sha256", read["sha256"]))
     empty = wanted.append(pa.field("sha256", pa.string())).empty_table()

@@ -1,4 +1,4 @@
-"""Read group tables; pyarrow alone, no Spark and no pandas."""
+"""Read group tables, and what model tables say besides models; pyarrow alone, no Spark and no pandas."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, input_error
+from modelfactory.plan.costs import Measured
+from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
 
 
 def read_groups(files: Sequence[Path]) -> pa.Table:
@@ -23,6 +25,19 @@ def read_groups(files: Sequence[Path]) -> pa.Table:
         return pa.concat_tables([pq.read_table(file) for file in files]).combine_chunks()
     except (OSError, pa.ArrowInvalid) as error:
         raise input_error(Code.STORE, f"cannot read the group table: {error}") from error
+
+
+def read_measured(files: Sequence[Path]) -> Measured | None:
+    """Read from a model table what the fits took; None if it cannot be read, since it is only a guess of the next."""
+    columns = {"group": GROUP_HASH, "rows": "n_train", "seconds": "cpu_seconds"}
+    try:
+        wanted = [f"{OUTCOME}.{name}" for name in columns.values()]
+        tables = [pq.ParquetFile(file).read(columns=wanted) for file in files]
+        outcomes = pa.concat_tables(tables).combine_chunks().flatten()
+        found = {key: outcomes[f"{OUTCOME}.{name}"].to_numpy() for key, name in columns.items()}
+    except (OSError, KeyError, pa.ArrowInvalid):
+        return None
+    return Measured(**found)
 
 
 def find_group(table: pa.Table, key: Mapping[str, str]) -> dict[str, Any] | None:

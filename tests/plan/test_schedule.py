@@ -152,8 +152,8 @@ def test_one_label_is_no_matter_for_a_regressor(step: TrainStep) -> None:
     assert schedule_groups(regression, census((50, 50, False, True, False)), slots=2).to_train.all()
 
 
-@pytest.mark.parametrize(("groups", "bins"), [(3, 3), (1000, 2 * BINS_PER_SLOT)])
-def test_there_are_some_bins_per_slot_but_no_empty_ones(step: TrainStep, groups: int, bins: int) -> None:
+@pytest.mark.parametrize(("groups", "bins"), [(1, 1), (3, 2), (500, 2), (100_000, 2 * BINS_PER_SLOT)])
+def test_there_are_more_bins_for_more_work_but_no_empty_ones(step: TrainStep, groups: int, bins: int) -> None:
     decided = schedule_groups(step, census(*[(50, 50, False, False, False)] * groups), slots=2)
     assert decided.n_bins == bins
     assert set(decided.bin.tolist()) == set(range(bins))

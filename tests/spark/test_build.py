@@ -472,7 +472,7 @@ class TestInput:
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
         from modelfactory.spark.inputs import open_input
-        from modelfactory.spark.training import fitted_groups
+        from modelfactory.spark.training import fitted_groups, placed_groups
 
         rows = frame(x=9, y=9).assign(unused="long text")
         workspace = workspace_of(project(tmp_path, rows))
@@ -482,8 +482,9 @@ class TestInput:
         assert not findings
         found = take_census(table, classes=False)
         schedule = schedule_groups(step, found.census, slots=2)
+        placed = placed_groups(spark, table, found, schedule, tmp_path / "schedule.parquet")
         plan = (
-            fitted_groups(spark, step.fit, table, found, schedule)
+            fitted_groups(step.fit, table, placed, schedule.n_bins)
             ._jdf.queryExecution()
             .explainString(spark._jvm.org.apache.spark.sql.execution.ExplainMode.fromString("simple"))
         )
