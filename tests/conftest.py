@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)  # for `support`
 # Workers and the process that asks classes for their parameters import the tests' own estimators.
+os.environ["MODELFACTORY_ARCHIVE"] = "off"  # no test leaves a process behind
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 
 

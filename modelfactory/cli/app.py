@@ -192,6 +192,10 @@ def build(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", "-x", help="Skip the rest after the first failure.")
     ] = False,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="Families to build at once; the target's `threads` if not given."),
+    ] = None,
     project_dir: ProjectDir = None,
     target: Target = None,
     variables: Vars = "",
@@ -201,14 +205,17 @@ def build(
     debug: Debug = False,
 ) -> None:
     """Train families and publish their new versions."""
-    from modelfactory.commands.build import build as run
-    from modelfactory.commands.workspace import open_workspace
+    from modelfactory.commands.build import build_project
 
     with _console(log_format, quiet, debug) as console:
-        options = _options(project_dir, target, variables, profiles_dir)
-        workspace = open_workspace(options, select=select or (), exclude=exclude or ())
-        console.warn(workspace.warnings)
-        result = run(workspace, console, fail_fast=fail_fast)
+        result = build_project(
+            _options(project_dir, target, variables, profiles_dir),
+            console,
+            select=select or (),
+            exclude=exclude or (),
+            fail_fast=fail_fast,
+            threads=threads,
+        )
         raise typer.Exit(result.exit_code)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -50,8 +51,9 @@ class Console:
             soft_wrap=True,
             width=None if sys.stderr.isatty() else _PLAIN_WIDTH,
         )
-        self._live: _LiveFamily | None = None
-        self._place = (0, 0)
+        self._bars: _Bars | None = None
+        self._places: dict[str, str] = {}
+        self._lock = threading.RLock()
 
     def data(self, text: str) -> None:
         """Write data to stdout as it is."""
@@ -114,35 +116,41 @@ class Console:
 
     def family_started(self, index: int, total: int, family: str) -> None:
         """Show that the census of a family runs."""
-        self._place = (index, total)
-        if self.err.is_terminal and not self.json and not self.quiet:
-            self._live = _LiveFamily(self.err, f"{index} of {total} census of {family}")
+        with self._lock:
+            self._places[family] = f"{index} of {total}"
+            if self.err.is_terminal and not self.json and not self.quiet:
+                self._bars = self._bars or _Bars(self.err)
+                self._bars.begin_census(family, f"{index} of {total} census of {family}")
 
     def family_scheduled(self, family: str, groups: int, to_train: int) -> None:
         """Say that the training of a family begins."""
-        index, total = self._place
-        if self._live:
-            self._live.begin_training(family, to_train)
-        self._line(
-            f"{index} of {total} START family {family} ({groups:,} groups)",
-            "RUN",
-            "dim",
-            event="family_started",
-            family=family,
-            groups=groups,
-            to_train=to_train,
-        )
+        with self._lock:
+            if self._bars:
+                self._bars.begin_training(family, to_train)
+            self._line(
+                f"{self._places[family]} START family {family} ({groups:,} groups)",
+                "RUN",
+                "dim",
+                event="family_started",
+                family=family,
+                groups=groups,
+                to_train=to_train,
+            )
 
-    def family_progress(self, family: str, done: int) -> None:  # noqa: ARG002 - a Reporter may need the name
+    def family_progress(self, family: str, done: int) -> None:
         """Move the bar."""
-        if self._live:
-            self._live.advance(done)
+        with self._lock:
+            if self._bars:
+                self._bars.advance(family, done)
 
     def family_finished(self, index: int, total: int, result: FamilyResult) -> None:
         """Say what came of a family."""
-        if self._live:
-            self._live.stop()
-            self._live = None
+        with self._lock:
+            if self._bars:
+                self._bars.end(result.family)
+            self._tell(index, total, result)
+
+    def _tell(self, index: int, total: int, result: FamilyResult) -> None:
         fields: dict[str, Any] = {
             "family": result.family,
             "status": result.status,
@@ -201,6 +209,7 @@ class Console:
 
     def build_finished(self, result: BuildResult) -> None:
         """Write the last line."""
+        self.close()
         families = result.families
         warned = sum(f.status == "success" and f.count(of="failed") > 0 for f in families)
         passed = sum(f.status == "success" for f in families) - warned
@@ -221,10 +230,11 @@ class Console:
         )
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
-        if self._live:
-            self._live.stop()
-            self._live = None
+        """Take the bars off the terminal."""
+        with self._lock:
+            if self._bars:
+                self._bars.stop()
+                self._bars = None
 
     def _line(self, left: str, right: str, style: str, event: str, *, always: bool = False, **fields: Any) -> None:
         if self.json:
@@ -264,12 +274,10 @@ def _finite(value: Any) -> Any:
             return value
 
 
-class _LiveFamily:
-    """The bar of the family that is being built: `812/1,204 groups, 14 s left`."""
+class _Bars:
+    """A bar for each family that is being built: `812/1,204 groups, 14 s left`."""
 
-    def __init__(self, console: RichConsole, title: str) -> None:
-        self.began = 0.0
-        self.total = 0
+    def __init__(self, console: RichConsole) -> None:
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -278,19 +286,29 @@ class _LiveFamily:
             console=console,
             transient=True,
         )
-        self.task = self.progress.add_task(title, total=None, said="")
+        self.tasks: dict[str, TaskID] = {}
+        self.began: dict[str, float] = {}
+        self.totals: dict[str, int] = {}
         self.progress.start()
 
-    def begin_training(self, family: str, total: int) -> None:
-        self.began, self.total = time.monotonic(), total
-        self.progress.update(self.task, description=family, total=max(total, 1), said=f"0/{total:,} groups")
+    def begin_census(self, family: str, title: str) -> None:
+        self.tasks[family] = self.progress.add_task(title, total=None, said="")
 
-    def advance(self, done: int) -> None:
-        left = ""
+    def begin_training(self, family: str, total: int) -> None:
+        self.began[family], self.totals[family] = time.monotonic(), total
+        said = f"0/{total:,} groups"
+        self.progress.update(self.tasks[family], description=family, total=max(total, 1), said=said)
+
+    def advance(self, family: str, done: int) -> None:
+        total, left = self.totals[family], ""
         if done:
-            seconds = (time.monotonic() - self.began) * (self.total - done) / done
+            seconds = (time.monotonic() - self.began[family]) * (total - done) / done
             left = f", {seconds:.0f} s left"
-        self.progress.update(self.task, completed=done, said=f"{done:,}/{self.total:,} groups{left}")
+        self.progress.update(self.tasks[family], completed=done, said=f"{done:,}/{total:,} groups{left}")
+
+    def end(self, family: str) -> None:
+        if family in self.tasks:
+            self.progress.remove_task(self.tasks.pop(family))
 
     def stop(self) -> None:
         self.progress.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
+from modelfactory.spark.training import Outcomes
 from modelfactory.store.manifest import Quantiles
 
 _KIND, _ROW = "_mf_kind", "_mf_row"
@@ -42,7 +44,7 @@ _TYPES = {
 
 
 def group_table(
-    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table, *, version: int
+    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: Outcomes, *, version: int
 ) -> pa.Table:
     """Return the group table of a version: one row per group of the census, sorted by key.
 
@@ -50,39 +52,45 @@ def group_table(
         step: the family's step.
         found: its census.
         schedule: what was decided before training.
-        outcomes: what came of the trained groups.
+        outcomes: what came of the trained groups; its columns are taken out as they are used.
         version: number of the version.
 
     Raises:
         BuildFailed: a group has no outcome or more than one, or the workers saw other rows than the census.
     """
-    census = found.census
-    row_of = _rows_of_outcomes(step, found, schedule, outcomes)
-    status = pc.if_else(pa.array(schedule.to_train), outcomes["status"].take(row_of), pa.array(schedule.status))
-    taken = {name: outcomes[name].take(row_of) for name in outcomes.column_names if name != GROUP}
+    order = pc.sort_indices(found.keys, [(key, "ascending") for key in step.keys]).to_numpy()
+    row_of = _rows_of_outcomes(step, found, schedule, outcomes)[order]
+    trained, decided = schedule.to_train[order], schedule.status[order]
+    rows = pa.array(row_of, mask=~trained)
+
+    def outcome(name: str) -> pa.ChunkedArray:
+        return outcomes.pop(name).take(rows)  # with millions of groups, each column counts
+
+    n_rows, n_usable = found.census.n_rows[order], found.census.n_usable[order]
+    status = pc.if_else(pa.array(trained), outcome("status"), pa.array(decided, pa.string()))
     served = pc.is_in(status, value_set=pa.array([str(s) for s in SERVED]))
-    inexact = pa.array(~schedule.to_train & (schedule.status == Status.FAILED))
-    columns: dict[str, Any] = {
-        "status": status,
-        "n_rows": pa.array(census.n_rows),
-        "n_train": pc.fill_null(taken["n_train"], 0),
-        "n_test": pc.fill_null(taken["n_test"], 0),
-        "metrics": _filled_maps(taken["metrics"]),
-        "baseline": _filled_maps(taken["baseline"]),
-        "fit_seconds": taken["fit_seconds"],
-        "cpu_seconds": taken["cpu_seconds"],
-        "model_version": pc.if_else(served, pa.scalar(version, pa.int32()), pa.scalar(None, pa.int32())),
-        "model_bytes": taken["model_bytes"],
-        "model_sha256": taken["sha256"],
-        "data_digest": found.digests,
-        "error_type": pc.if_else(inexact, "InexactNumber", taken["error_type"]),
-        "error": pc.if_else(inexact, _INEXACT, taken["error"]),
-        "warnings": _warnings(taken["warnings"], (census.n_rows - census.n_usable) * schedule.to_train),
+    inexact = pa.array(decided == Status.FAILED)
+    columns: dict[str, Callable[[], Any]] = {
+        "status": lambda: status,
+        "n_rows": lambda: pa.array(n_rows),
+        "n_train": lambda: pc.fill_null(outcome("n_train"), 0),
+        "n_test": lambda: pc.fill_null(outcome("n_test"), 0),
+        "metrics": lambda: _filled_maps(outcome("metrics")),
+        "baseline": lambda: _filled_maps(outcome("baseline")),
+        "fit_seconds": lambda: outcome("fit_seconds"),
+        "cpu_seconds": lambda: outcome("cpu_seconds"),
+        "model_version": lambda: pc.if_else(served, pa.scalar(version, pa.int32()), pa.scalar(None, pa.int32())),
+        "model_bytes": lambda: outcome("model_bytes"),
+        "model_sha256": lambda: outcome("sha256"),
+        "data_digest": lambda: found.digests.take(pa.array(order)),
+        "error_type": lambda: pc.if_else(inexact, "InexactNumber", outcome("error_type")),
+        "error": lambda: pc.if_else(inexact, _INEXACT, outcome("error")),
+        "warnings": lambda: _warnings(outcome("warnings"), (n_rows - n_usable) * trained),
     }
-    table = found.keys
+    table = found.keys.take(pa.array(order))
     for name in GROUP_COLUMNS:
-        table = table.append_column(name, _one_chunk(columns[name], _TYPES[name]))
-    return table.sort_by([(key, "ascending") for key in step.keys])
+        table = table.append_column(name, _one_chunk(columns[name](), _TYPES[name]))
+    return table
 
 
 _INEXACT = (
@@ -91,22 +99,24 @@ _INEXACT = (
 )
 
 
-def _rows_of_outcomes(step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: pa.Table) -> pa.Array:
-    """Return for each group of the census the row of its outcome, null where it was not trained."""
+def _rows_of_outcomes(
+    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: Outcomes
+) -> npt.NDArray[np.int64]:
+    """Return for each group of the census the row of its outcome; what stands for the others means nothing."""
+    row_of = np.zeros(len(found.census.group), dtype=np.int64)
     if not schedule.n_bins:
-        return pa.nulls(len(found.census.group), pa.int64())
+        return row_of
     expected = found.census.group[schedule.to_train]
-    got = outcomes[GROUP].to_numpy()
+    got = outcomes.pop(GROUP).to_numpy()
     order = np.argsort(got)
     if len(got) != len(expected) or not np.array_equal(got[order], np.sort(expected)):
         raise _changed(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
-    row_of = np.zeros(len(found.census.group), dtype=np.int64)
     row_of[schedule.to_train] = order[np.searchsorted(got[order], expected)]
-    rows = pa.array(row_of, mask=~schedule.to_train)
-    differing = pc.sum(pc.not_equal(outcomes["data_digest"].take(rows), found.digests)).as_py() or 0
+    seen = outcomes.pop("data_digest").take(pa.array(row_of, mask=~schedule.to_train))
+    differing = pc.sum(pc.not_equal(seen, found.digests)).as_py() or 0
     if differing:
         raise _changed(step, f"{differing:,} groups had other rows in training than in the census")
-    return rows
+    return row_of
 
 
 def _changed(step: TrainStep, what: str) -> BuildFailed:
@@ -150,8 +160,9 @@ def _one_chunk(column: Any, kind: pa.DataType) -> pa.Array:
 def quantiles(step: TrainStep, groups: pa.Table, name: str) -> dict[str, Quantiles]:
     """Return the distribution over groups of each metric in the map column `name`, in the order of the definition."""
     result = {}
+    maps = _one_chunk(groups[name], _METRICS)
     for metric in step.fit.evaluation.metrics if step.fit.evaluation else ():
-        values = pc.map_lookup(groups[name].combine_chunks(), metric, "first").drop_null()
+        values = maps.items.filter(pc.equal(maps.keys, metric))
         if len(values):
             low, q25, median, q75, high = pc.quantile(values, q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
             if all(math.isfinite(v) for v in (low, high)):

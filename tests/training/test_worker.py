@@ -24,7 +24,8 @@ from modelfactory.plan.outcomes import Status
 from modelfactory.training import worker
 from modelfactory.training.encoding import EncodedModel
 from modelfactory.training.fitting import FitOutcome
-from modelfactory.training.outcomes import OUTCOME_DDL, OUTCOME_SCHEMA, outcome_batch
+from modelfactory.training.outcomes import outcome_batch
+from modelfactory.training.schema import OUTCOME_DDL, OUTCOME_SCHEMA
 from modelfactory.training.worker import train_batches
 
 LINEAR = call("sklearn.linear_model.LinearRegression")

@@ -1,0 +1,56 @@
+"""The archive of Spark's classes, with which a JVM starts in half the time (AppCDS, JEP 350).
+
+It belongs to one PySpark on one Java and lies in the user's cache folder, about 190 MB. A JVM writes it when it ends,
+which takes it some ten seconds; `commands.archiving` lets one do so in the background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from importlib import metadata
+from pathlib import Path
+
+from modelfactory.spark.java import Java
+
+_MAGIC = bytes.fromhex("f00baba8")
+"""First bytes of a finished archive, in the order of the machine; they are written last."""
+_UNUSED_DAYS = 90
+WRITING = "-XX:ArchiveClassesAtExit"
+
+
+def archive_file(cache: Path, java: Java) -> Path:
+    """Return where the archive for a Java belongs."""
+    return cache / f"spark-{metadata.version('pyspark')}-java-{java.version}-{os.uname().machine}.jsa"
+
+
+def find_archive(cache: Path, java: Java) -> Path | None:
+    """Return the archive for a Java, or None if there is none; it counts as used from now on."""
+    file = archive_file(cache, java)
+    if not is_finished(file):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(file)
+    return file
+
+
+def is_finished(file: Path) -> bool:
+    """Tell whether an archive was written to its end."""
+    try:
+        with file.open("rb") as data:
+            return data.read(len(_MAGIC)) in (_MAGIC, _MAGIC[::-1])
+    except OSError:
+        return False
+
+
+def writing_flag(file: Path) -> str:
+    """Return the flag that makes a JVM write an archive when it ends."""
+    return f"{WRITING}={file}"
+
+
+def remove_unused(cache: Path) -> None:
+    """Remove archives of other versions that nobody has used for months."""
+    for file in cache.glob("spark-*.jsa"):
+        if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86_400:
+            file.unlink(missing_ok=True)

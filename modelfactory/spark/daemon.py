@@ -1,0 +1,38 @@
+"""The process that forks Spark's Python workers, here with everything imported that a worker needs.
+
+Spark runs it as `python -m modelfactory.spark.daemon pyspark.worker` in the place of `pyspark.daemon`, which leaves the
+imports to each worker, since a process may only fork while it has one thread. NumPy, pandas, pyarrow and scikit-learn
+start none if they are told not to; where they do, `pyspark.daemon` takes over.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+_ALONE = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def main() -> None:
+    """Import, then fork workers until Spark ends."""
+    given = dict(os.environ)
+    for name, value in _ALONE.items():
+        os.environ.setdefault(name, value)
+    home = os.environ.get("SPARK_HOME", os.devnull)
+    # Not Spark's own archives of PySpark: each task would look through them again, and it is installed.
+    sys.path[:] = [path for path in sys.path if not path.startswith(home) or not path.endswith((".zip", ".jar"))]
+    import pyspark.daemon
+    import pyspark.worker
+
+    import modelfactory.training.worker  # noqa: F401
+
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+        os.execve(sys.executable, [sys.executable, "-m", "pyspark.daemon", *sys.argv[1:]], given)
+    gc.collect()
+    gc.freeze()  # else each task's end looks through all that was imported
+    pyspark.daemon.manager()
+
+
+if __name__ == "__main__":
+    main()
