@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FEATURES = 5
-CHUNK_ROWS = 1_000_000
+CHUNK_ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
