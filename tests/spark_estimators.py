@@ -43,3 +43,11 @@ class Slow(FailsOnNegative):
             for _ in range(6000):
                 time.sleep(0.01)
         return super().fit(np.abs(X), y)
+
+
+class Sleeps(FailsOnNegative):
+    """Takes a second."""
+
+    def fit(self, X, y):
+        time.sleep(1)
+        return super().fit(np.abs(X), y)

@@ -106,6 +106,16 @@ def test_light_commands_load_neither_spark_nor_scikit_learn(arguments: tuple[str
     assert not loaded_by(command(*arguments)) & {"pyspark", "py4j", "sklearn", "pandas", "numpy", "scipy", "pyarrow"}
 
 
+def test_spark_starts_before_pyspark_is_imported() -> None:
+    assert not loaded_by("import modelfactory.spark.starting, modelfactory.commands.build") & {"pyspark", "pyarrow"}
+
+
+def test_the_driver_of_a_build_leaves_scikit_learn_to_the_workers() -> None:
+    loaded = loaded_by("import modelfactory.commands.train, modelfactory.spark.session")
+    assert loaded >= {"pyspark", "pyarrow"}
+    assert not loaded & {"sklearn", "scipy", "joblib"}
+
+
 def test_what_crosses_to_a_worker_imports_without_the_rest() -> None:
     loaded = loaded_by("import modelfactory.training.worker")
     assert loaded >= {"sklearn", "pyarrow"}

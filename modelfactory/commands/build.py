@@ -117,11 +117,12 @@ def build(
         KeyboardInterrupt: the user interrupted; what is already published stays.
         InputError: an input is not as declared; nothing was written.
     """
-    from modelfactory.spark.session import cancel_jobs, pin_settings
+    from modelfactory.spark.session import cancel_jobs, limit_batches, pin_settings
 
     began = time.monotonic() if began is None else began
     run = start_run(workspace.project.root) if run is None else run
     pin_settings(session)
+    limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
 
     def cancel() -> None:
         cancel_jobs(session)

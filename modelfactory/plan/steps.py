@@ -128,6 +128,11 @@ class FitStep:
     seed: int
     timeout: float | None
 
+    @property
+    def all_numeric(self) -> bool:
+        """Whether all features travel as double."""
+        return all(feature.kind == "numeric" for feature in self.features)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRead:

@@ -18,9 +18,11 @@ PINNED = {"spark.sql.session.timeZone": "UTC"}
 """A date or time means the same on every machine."""
 SMALL_INPUT = 256 << 20
 """Bytes of input up to which the time goes into starting, and not into what a thorough compiler gains."""
+BATCH_ROWS = 50_000
+"""Most rows that Spark gives a worker at a time."""
 _ALWAYS = {
     **PINNED,
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",

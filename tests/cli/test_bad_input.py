@@ -259,6 +259,8 @@ def test_bad_variables(mf: Runner, folder: Path, value: str) -> None:
         ["build", "--target", "gone"],
         ["build", "--profiles-dir", "/no/such/folder"],
         ["build", "--nope"],
+        ["build", "--threads", "0"],
+        ["build", "--threads", "many"],
         ["ls", "--output", "xml"],
         ["ls", "--where", "x = 1"],
         ["ls", "--groups", "gone"],

@@ -1,0 +1,64 @@
+"""The settings of a session, which are decided before Spark is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelfactory.diagnostics import InputError
+from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.settings import SMALL_INPUT, session_settings
+
+ARCHIVE = Path("classes.jsa")
+FLAGS = "spark.driver.defaultJavaOptions"
+
+
+def settings(master: str = "local[*]", input_bytes: int | None = 0, archive: Path | None = None, **conf: object):
+    target = TargetSpec(master=master, conf={key.replace("__", "."): value for key, value in conf.items()})
+    return session_settings(target, input_bytes=input_bytes, archive=archive)
+
+
+@pytest.mark.parametrize(
+    ("input_bytes", "fast_start"), [(0, True), (SMALL_INPUT, True), (SMALL_INPUT + 1, False), (None, False)]
+)
+def test_the_jvm_starts_fast_for_little_input_and_compiles_well_for_much(input_bytes, fast_start):
+    flags = settings(input_bytes=input_bytes)[FLAGS].split()
+    assert ("-XX:TieredStopAtLevel=1" in flags) is fast_start
+    assert ("-XX:+UseSerialGC" in flags) is fast_start
+    assert ("-XX:+UseParallelGC" in flags) is not fast_start
+
+
+@pytest.mark.parametrize("key", ["spark__driver__extraJavaOptions", "spark__driver__defaultJavaOptions"])
+def test_flags_of_the_target_win(key):
+    found = settings(archive=ARCHIVE, **{key: "-XX:+UseG1GC -XX:TieredStopAtLevel=4 -XX:SharedArchiveFile=own.jsa"})
+    flags = f"{found[FLAGS]} {found.get('spark.driver.extraJavaOptions', '')}"
+    assert flags.count("GC") == flags.count("TieredStopAtLevel") == flags.count("SharedArchiveFile") == 1
+
+
+def test_an_archive_is_shared_if_there_is_one():
+    assert f"-XX:SharedArchiveFile={ARCHIVE}" in settings(archive=ARCHIVE)[FLAGS].split()
+    assert "SharedArchiveFile" not in settings()[FLAGS]
+
+
+def test_a_jvm_that_writes_an_archive_shares_none():
+    flags = settings(archive=ARCHIVE, spark__driver__extraJavaOptions="-XX:ArchiveClassesAtExit=new.jsa")[FLAGS]
+    assert "SharedArchiveFile" not in flags
+
+
+def test_what_the_target_sets_wins():
+    found = settings(spark__sql__shuffle__partitions=7, spark__ui__enabled=True)
+    assert found["spark.sql.shuffle.partitions"] == "7"
+    assert found["spark.ui.enabled"] == "true"
+
+
+def test_a_cluster_gets_no_settings_of_this_machine():
+    found = settings(master="spark://there:7077")
+    assert found["spark.master"] == "spark://there:7077"
+    assert not [key for key in found if key.startswith("spark.driver")]
+
+
+def test_the_time_zone_cannot_be_another():
+    with pytest.raises(InputError, match=r"has to be `UTC`"):
+        settings(spark__sql__session__timeZone="Europe/Paris")
+    assert settings(spark__sql__session__timeZone="UTC")["spark.sql.session.timeZone"] == "UTC"

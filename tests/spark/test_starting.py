@@ -1,0 +1,128 @@
+"""Starting and ending Spark's JVM, its log, and the archive of its classes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import FAMILY_YAML, write_project
+
+from modelfactory.commands.archiving import SWITCH, make_archive, start_archiving
+from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.archive import archive_file, find_archive, is_finished
+from modelfactory.spark.java import find_java
+from modelfactory.spark.jvm import JvmEnded
+from modelfactory.spark.starting import starting_spark
+
+LOCAL = TargetSpec(master="local[1]")
+
+
+class TestJvm:
+    def test_one_that_nobody_waits_for_ends_at_once_and_leaves_nothing(self, tmp_path):
+        began = time.monotonic()
+        with starting_spark(LOCAL, log=tmp_path / "target" / "spark.log") as starting:
+            pass
+        assert time.monotonic() - began < 5
+        assert starting.jvm.process.poll() is not None
+        assert not starting.jvm.told.parent.exists()
+        assert not list(tmp_path.iterdir())
+
+    def test_one_that_runs_ends_by_itself_when_its_owner_is_gone(self, tmp_path):
+        with starting_spark(LOCAL, log=tmp_path / "spark.log") as starting:
+            port, secret = starting.jvm.connection()
+            assert port > 0
+            assert secret
+        assert starting.jvm.process.poll() == 0
+
+    def test_one_that_cannot_start_says_so(self, tmp_path):
+        target = TargetSpec(master="local[1]", conf={"spark.driver.extraJavaOptions": "-javaagent:nowhere"})
+        with starting_spark(target, log=tmp_path / "spark.log") as starting, pytest.raises(JvmEnded, match="code 1"):
+            starting.jvm.connection()
+
+
+class TestLog:
+    def test_it_keeps_what_was_printed_without_what_is_secret(self, tmp_path):
+        log = tmp_path / "logs" / "spark.log"
+        target = TargetSpec(master="local[1]", conf={"spark.driver.extraJavaOptions": "-javaagent:hunter2"})
+        with starting_spark(target, log=log, shown_as={"hunter2": "${env:WORD}"}) as starting:
+            assert starting.log is not None
+            starting.log.keep()
+            starting.jvm.process.wait(30)
+        text = log.read_text(encoding="utf-8")
+        assert ": ${env:WORD}" in text
+        assert "hunter2" not in text
+
+    def test_a_refused_project_leaves_the_log_of_the_last_run(self, tmp_path):
+        log = tmp_path / "target/logs/spark.log"
+        write_project(tmp_path, {"families/f.yml": FAMILY_YAML, "target/logs/spark.log": "as it was"})
+        assert build(tmp_path).returncode == 2
+        assert [p.name for p in log.parent.iterdir()] == ["spark.log"]
+        assert log.read_text(encoding="utf-8") == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("spark.sql.shuffle.partitions", "many", "'many' in the config \"spark.sql.shuffle.partitions\" is invalid"),
+        ("spark.driver.memory", "much", "its JVM ends at once, with exit code 1"),
+    ],
+)
+def test_a_wrong_setting_is_one_message(tmp_path, key, value, said):
+    profile = f"targets: {{local: {{conf: {{{key}: {value}}}}}}}"
+    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
+    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, "profiles.yml": profile, **rows})
+    done = build(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2].startswith("error[MF402]: Spark does not start on `local[*]`: ")
+    assert said in done.stderr
+    assert "target/logs/spark.log" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "store" / "f").exists()
+
+
+class TestArchive:
+    def test_it_is_made_whole_and_spark_starts_with_it(self, tmp_path):
+        cache, log = tmp_path / "cache", tmp_path / "spark.log"
+        java = find_java(os.environ)
+        if not java.has_archive:
+            pytest.skip("this Java has no archive of its own classes")
+        made = make_archive(cache)
+        assert find_archive(cache, java) == made
+        assert list(cache.iterdir()) == [made]
+        with starting_spark(LOCAL, log=log, cache=cache) as starting:
+            assert str(made) in " ".join(starting.settings.values())
+            assert starting.log is not None
+            starting.log.keep()
+            starting.jvm.connection()
+        assert "warning" not in log.read_text(encoding="utf-8").lower().replace("warning: using incubator modules", "")
+
+    def test_half_an_archive_is_none(self, tmp_path):
+        file = archive_file(tmp_path, find_java(os.environ))
+        file.write_bytes(bytes(4096))
+        assert not is_finished(file)
+        assert find_archive(tmp_path, find_java(os.environ)) is None
+
+    @pytest.mark.parametrize("environ", [{SWITCH: "off"}, {"CI": "true"}])
+    def test_it_is_not_made_where_it_is_not_wanted(self, tmp_path, environ):
+        start_archiving(tmp_path / "cache", {**without_switches(), **environ})
+        assert not (tmp_path / "cache").exists()
+
+    def test_it_is_not_made_by_two_at_once(self, tmp_path):
+        file = archive_file(tmp_path, find_java(os.environ))
+        claim = file.with_suffix(".claim")
+        claim.touch()
+        assert make_archive(tmp_path) == file
+        start_archiving(tmp_path, without_switches())
+        assert list(tmp_path.iterdir()) == [claim]
+
+
+def without_switches() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in (SWITCH, "CI")}
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
