@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `mf`."""
-    app()
+    gc.set_threshold(100_000)  # a project is many small objects, and none of them is garbage
+    try:
+        app()
+    finally:
+        gc.freeze()  # nor at the end
 
 
 @contextmanager
@@ -251,7 +256,9 @@ def ls(
         options = _options(project_dir, target, variables, profiles_dir)
         if groups is None:
             _only_with_groups(where=where, sort=sort, limit=limit)
-            workspace = open_workspace(options, select=select or (), exclude=exclude or (), may_be_empty=True)
+            workspace = open_workspace(
+                options, select=select or (), exclude=exclude or (), may_be_empty=True, whole=False
+            )
             console.warn(workspace.warnings)
             listings, unreadable = list_families(workspace)
             write_families(console, listings, output, output_keys, now=datetime.now(UTC))

@@ -6,19 +6,20 @@ import json
 import math
 import sys
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from modelfactory.cli.options import LogFormat
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult
 from modelfactory.diagnostics import Diagnostic, MfError, counted
+
+if TYPE_CHECKING:
+    from modelfactory.cli.bars import Bars
 
 WIDTH = 88
 _PLAIN_WIDTH = 200
@@ -51,7 +52,7 @@ class Console:
             soft_wrap=True,
             width=None if sys.stderr.isatty() else _PLAIN_WIDTH,
         )
-        self._bars: _Bars | None = None
+        self._bars: Bars | None = None
         self._places: dict[str, str] = {}
         self._lock = threading.RLock()
 
@@ -119,8 +120,8 @@ class Console:
         with self._lock:
             self._places[family] = f"{index} of {total}"
             if self.err.is_terminal and not self.json and not self.quiet:
-                self._bars = self._bars or _Bars(self.err)
-                self._bars.begin_census(family, f"{index} of {total} census of {family}")
+                bars = self._bars = self._bars or _bars(self.err)
+                bars.begin_census(family, f"{index} of {total} census of {family}")
 
     def family_scheduled(self, family: str, groups: int, to_train: int) -> None:
         """Say that the training of a family begins."""
@@ -274,44 +275,10 @@ def _finite(value: Any) -> Any:
             return value
 
 
-class _Bars:
-    """A bar for each family that is being built: `812/1,204 groups, 14 s left`."""
+def _bars(console: RichConsole) -> Bars:
+    from modelfactory.cli.bars import Bars
 
-    def __init__(self, console: RichConsole) -> None:
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[said]}"),
-            console=console,
-            transient=True,
-        )
-        self.tasks: dict[str, TaskID] = {}
-        self.began: dict[str, float] = {}
-        self.totals: dict[str, int] = {}
-        self.progress.start()
-
-    def begin_census(self, family: str, title: str) -> None:
-        self.tasks[family] = self.progress.add_task(title, total=None, said="")
-
-    def begin_training(self, family: str, total: int) -> None:
-        self.began[family], self.totals[family] = time.monotonic(), total
-        said = f"0/{total:,} groups"
-        self.progress.update(self.tasks[family], description=family, total=max(total, 1), said=said)
-
-    def advance(self, family: str, done: int) -> None:
-        total, left = self.totals[family], ""
-        if done:
-            seconds = (time.monotonic() - self.began[family]) * (total - done) / done
-            left = f", {seconds:.0f} s left"
-        self.progress.update(self.tasks[family], completed=done, said=f"{done:,}/{total:,} groups{left}")
-
-    def end(self, family: str) -> None:
-        if family in self.tasks:
-            self.progress.remove_task(self.tasks.pop(family))
-
-    def stop(self) -> None:
-        self.progress.stop()
+    return Bars(console)
 
 
 def _styled(text: str) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class ProjectOptions:
     environ: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workspace:
     """A valid project with its plan.
 
@@ -64,7 +65,11 @@ class Workspace:
 
     def family(self, name: str) -> Family:
         """Return a selected family by name."""
-        return next(family for family in self.families if family.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Family]:
+        return {family.name: family for family in self.families}
 
 
 def store_of(project: Project) -> Store:
@@ -95,20 +100,26 @@ class ReadProject:
     options: ProjectOptions
 
     def compile(
-        self, *, select: Sequence[str] = (), exclude: Sequence[str] = (), may_be_empty: bool = False
+        self,
+        *,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        may_be_empty: bool = False,
+        whole: bool = True,
     ) -> Workspace:
-        """Check and compile all families, and choose some.
+        """Choose families and compile them.
 
         Args:
             select: selectors; all families if empty.
             exclude: selectors of families to leave out.
             may_be_empty: accept a selection that matches nothing.
+            whole: compile the families that are not chosen too, to find their mistakes.
 
         Raises:
-            InputError: with every mistake of the whole project, selected or not.
+            InputError: with every mistake that was found.
             NothingSelected: no family matches.
         """
-        return _compiled(self, select, exclude, may_be_empty=may_be_empty)
+        return _compiled(self, select, exclude, may_be_empty=may_be_empty, whole=whole)
 
 
 def read_project(options: ProjectOptions) -> ReadProject:
@@ -137,24 +148,27 @@ def open_workspace(
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
     may_be_empty: bool = False,
+    whole: bool = True,
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
-    return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty)
+    return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
 
 
-def _compiled(read: ReadProject, select: Sequence[str], exclude: Sequence[str], *, may_be_empty: bool) -> Workspace:
+def _compiled(
+    read: ReadProject, select: Sequence[str], exclude: Sequence[str], *, may_be_empty: bool, whole: bool
+) -> Workspace:
     project, options = read.project, read.options
     facts = learn_classes(project, cache_folder(options.environ))
-    whole, more = compile_plan(project, project.families, facts, options.environ)
+    chosen = select_families(project.families, select, exclude)
+    plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
     if read.mistakes or more:
         raise InputError(*read.mistakes, *more)
-    chosen = select_families(project.families, select, exclude)
     if not chosen and not may_be_empty:
         raise NothingSelected(_nothing(project, select))
     names = {family.name for family in chosen}
-    steps = tuple(step for step in whole.steps if step.family in names)
+    steps = tuple(step for step in plan.steps if step.family in names)
     warnings = (*_unmatched(project, select), *_unmatched(project, exclude), *_unknown_variables(project, options))
-    return Workspace(project, facts, chosen, Plan(steps, whole.defaults), options.environ, warnings)
+    return Workspace(project, facts, chosen, Plan(steps, plan.defaults), options.environ, warnings)
 
 
 def _unmatched(project: Project, selectors: Sequence[str]) -> list[str]:

@@ -12,7 +12,6 @@ from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, w
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
-from modelfactory.plan.rendering import SqlTemplateError, render_sql
 from modelfactory.plan.steps import (
     Evaluation,
     Feature,
@@ -24,7 +23,7 @@ from modelfactory.plan.steps import (
 from modelfactory.project.classes import ClassFacts, check_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
-from modelfactory.project.specs import EstimatorSpec, EvaluateSpec
+from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
 from modelfactory.project.variables import as_text
 
 INTERNAL_PREFIX = "_mf_"
@@ -48,8 +47,9 @@ def compile_plan(
     """
     mistakes: list[Diagnostic] = []
     steps = []
+    reads = {name: _source_read(source.spec) for name, source in project.sources.items()}
     for family in families:
-        found, step = _FamilyCompiler(project, family, facts, environ).compile()
+        found, step = _FamilyCompiler(project, family, facts, reads, environ).compile()
         mistakes += found
         if step is not None:
             steps.append(step)
@@ -64,12 +64,18 @@ class _FamilyCompiler:
     """Compiles one family; gathers its mistakes."""
 
     def __init__(
-        self, project: Project, family: Family, facts: Mapping[str, ClassFacts], environ: Mapping[str, str]
+        self,
+        project: Project,
+        family: Family,
+        facts: Mapping[str, ClassFacts],
+        reads: Mapping[str, SourceRead],
+        environ: Mapping[str, str],
     ) -> None:
         self.project = project
         self.family = family
         self.spec = family.spec
         self.facts = facts
+        self.reads = reads
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
 
@@ -79,13 +85,13 @@ class _FamilyCompiler:
         for path, call in self._written_calls():
             self._check_call(path, call)
         self._check_steps()
-        rendered = self._render()
+        read = self._relation()
         final = self._final()
         task = self._task(final) if final is not None else "unsupervised"
         evaluation = self._evaluation(task) if final is not None else None
-        if self.mistakes or final is None or rendered is None:
+        if self.mistakes or final is None or read is None:
             return self.mistakes, None
-        relation, sources = rendered
+        relation, sources = read
         return [], self._step(relation, sources, task, evaluation)
 
     def _step(
@@ -185,22 +191,24 @@ class _FamilyCompiler:
 
     # Input ------------------------------------------------------------------------------------------------------
 
-    def _render(self) -> tuple[str, tuple[SourceRead, ...]] | None:
-        relations = {name: self._source_read(name).relation for name in self.project.sources}
-        if self.spec.source is not None:
-            if self.project.is_unknown(self.spec.source):
-                near = did_you_mean(self.spec.source, list(relations))
-                self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
-            if self.spec.source not in relations:
-                return None
-            return relations[self.spec.source], (self._source_read(self.spec.source),)
-        if self.family.query is None:
-            return None
+    def _relation(self) -> tuple[str, tuple[SourceRead, ...]] | None:
+        """Return what the query selects from, and the sources that this reads."""
+        if self.spec.source is None:
+            return None if self.family.query is None else self._rendered(self.family.query)
+        if self.project.is_unknown(self.spec.source):
+            near = did_you_mean(self.spec.source, list(self.reads))
+            self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
+        read = self.reads.get(self.spec.source)
+        return None if read is None else (read.relation, (read,))
+
+    def _rendered(self, query: str) -> tuple[str, tuple[SourceRead, ...]] | None:
+        from modelfactory.plan.rendering import SqlTemplateError, render_sql  # Jinja is for those who use it
+
         key = "sql" if self.spec.sql is not None else "sql_file"
         try:
             rendered = render_sql(
-                self.family.query,
-                relations=relations,
+                query,
+                relations={name: read.relation for name, read in self.reads.items()},
                 variables=self.project.variables,
                 environ=self.environ,
                 target=self.project.target_name,
@@ -214,18 +222,7 @@ class _FamilyCompiler:
             self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
             return None
         # On lines of its own and unchanged: a comment may end it, and a text may span lines.
-        return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self._source_read(name) for name in rendered.sources)
-
-    def _source_read(self, name: str) -> SourceRead:
-        spec = self.project.sources[name].spec
-        return SourceRead(
-            name=name,
-            path=spec.path,
-            table=spec.table,
-            format=spec.format,
-            options=tuple(sorted((k, as_text(v)) for k, v in spec.options.items())),
-            columns=tuple((column.name, column.type) for column in spec.columns),
-        )
+        return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self.reads[name] for name in rendered.sources)
 
     # Estimator --------------------------------------------------------------------------------------------------
 
@@ -358,3 +355,14 @@ def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds
     if written.by_time is not None:
         return "by_time", written.by_time.last
     return "folds", 0.0
+
+
+def _source_read(spec: SourceSpec) -> SourceRead:
+    return SourceRead(
+        name=spec.name,
+        path=spec.path,
+        table=spec.table,
+        format=spec.format,
+        options=tuple(sorted((k, as_text(v)) for k, v in spec.options.items())),
+        columns=tuple((column.name, column.type) for column in spec.columns),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from typing import Any
@@ -16,12 +17,18 @@ def fingerprint(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Turn dataclasses and tuples into mappings and lists, as JSON has them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     match value:
-        case dict():
-            return {str(k): plain(v) for k, v in value.items()}
+        case str() | int() | float() | None:
+            return value
         case list() | tuple():
             return [plain(v) for v in value]
-        case _:
-            return value
+        case dict():
+            return {str(k): plain(v) for k, v in value.items()}
+    kind: Any = type(value)
+    names = _field_names(kind)
+    return value if names is None else {name: plain(getattr(value, name)) for name in names}
+
+
+@functools.cache
+def _field_names(kind: Any) -> tuple[str, ...] | None:
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
