@@ -57,12 +57,16 @@ def trainer(name: str, params: dict[str, Any]) -> Any:
     return train
 
 
+def _hash_partitioned(spark: Any) -> None:
+    """Keep Spark from coalescing a shuffle this small to one partition, which would train on one core."""
+    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
+    spark.conf.set("spark.sql.shuffle.partitions", "16")
+
+
 def apply_in_pandas(data: str, out: str, name: str, params: dict[str, Any]) -> float:
     """Spark's grouped map: `groupBy().applyInPandas`, hash-partitioned, without a plan for skew."""
     spark = spark_session()
-    # Spark would coalesce a shuffle this small to one partition and train on one core.
-    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
-    spark.conf.set("spark.sql.shuffle.partitions", "16")
+    _hash_partitioned(spark)
     began = time.perf_counter()
     spark.read.parquet(data).groupBy("g").applyInPandas(trainer(name, params), SCHEMA).write.parquet(out)
     seconds = time.perf_counter() - began
@@ -75,8 +79,7 @@ def fugue(data: str, out: str, name: str, params: dict[str, Any]) -> float:
     from fugue import transform
 
     spark = spark_session()
-    spark.conf.set("spark.sql.adaptive.coalescePartitions.enabled", "false")
-    spark.conf.set("spark.sql.shuffle.partitions", "16")
+    _hash_partitioned(spark)
     began = time.perf_counter()
     rows = spark.read.parquet(data)
     done = transform(
@@ -125,7 +128,89 @@ def joblib(data: str, out: str, name: str, params: dict[str, Any]) -> float:
     return time.perf_counter() - began
 
 
-PEERS = {f.__name__: f for f in (apply_in_pandas, fugue, pandas_loop, joblib)}
+def flights_by_hand(data: str, out: str, _name: str, _params: dict[str, Any]) -> float:
+    """The six families of projects/flights, one `applyInPandas` after the other; measures nothing."""
+    from pyspark.sql import functions as F
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    def mixed(numeric: list[str], categorical: list[str], model: Any) -> Any:
+        scaled, encoded = (StandardScaler(), numeric), (OneHotEncoder(handle_unknown="ignore"), categorical)
+        return make_pipeline(make_column_transformer(scaled, encoded), model)
+
+    spark = spark_session()
+    _hash_partitioned(spark)
+    began = time.perf_counter()
+    rows = spark.read.parquet(data)
+    flown = rows.where("arr_delay is not null")
+    label, late = F.col("arr_delay"), (F.col("arr_delay") > 15).cast("int")
+    forest = RandomForestRegressor(n_estimators=20, min_samples_leaf=5)
+    scaled = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    numbers = ["dep_delay", "distance", "hour"]
+    families: list[tuple[str, Any, list[str], list[str], Any, Any]] = [
+        ("plane", flown, ["tailnum"], ["dep_delay", "distance"], label, LinearRegression()),
+        (
+            "dest",
+            flown,
+            ["dest"],
+            [*numbers, "month", "carrier"],
+            label,
+            mixed([*numbers, "month"], ["carrier"], Ridge()),
+        ),
+        ("route", flown, ["origin", "dest"], ["dep_delay", "hour", "month", "day"], label, forest),
+        ("carrier", flown, ["carrier", "origin", "dest"], ["dep_delay", "hour", "month"], label, LinearRegression()),
+        (
+            "late",
+            flown,
+            ["carrier"],
+            [*numbers, "origin"],
+            late,
+            mixed(numbers, ["origin"], LogisticRegression(max_iter=500)),
+        ),
+        ("cancelled", rows, ["dest"], ["month", "hour", "distance"], F.isnull("dep_time").cast("int"), scaled),
+    ]
+    for name, table, keys, features, y, model in families:
+        train = _by_keys(model, keys, features)
+        named = table.select(*{*keys, *features}, y.alias("y"))
+        schema = ", ".join(f"{key} string" for key in keys) + ", n long, model binary"
+        named.groupBy(*keys).applyInPandas(train, schema).write.parquet(f"{out}/{name}")
+    seconds = time.perf_counter() - began
+    spark.stop()
+    return seconds
+
+
+def starter_by_hand(data: str, out: str, _name: str, _params: dict[str, Any]) -> float:
+    """The one family of the project that `mf init` writes."""
+    from sklearn.linear_model import LinearRegression
+
+    spark = spark_session()
+    began = time.perf_counter()
+    rows = spark.read.parquet(data).select("country", "year", "life_exp").withColumnRenamed("life_exp", "y")
+    train = _by_keys(LinearRegression(), ["country"], ["year"])
+    rows.groupBy("country").applyInPandas(train, "country string, n long, model binary").write.parquet(out)
+    seconds = time.perf_counter() - began
+    spark.stop()
+    return seconds
+
+
+def _by_keys(model: Any, keys: list[str], features: list[str]) -> Any:
+    def train(frame: pd.DataFrame) -> pd.DataFrame:
+        row = {**{key: [frame[key].iloc[0]] for key in keys}, "n": [len(frame)]}
+        if len(frame) < 10 or frame["y"].nunique() < 2:
+            return pd.DataFrame({**row, "model": [None]})
+        return pd.DataFrame({**row, "model": [pickle.dumps(clone(model).fit(frame[features], frame["y"]))]})
+
+    import cloudpickle
+    from sklearn.base import clone
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    return train
+
+
+PEERS = {f.__name__: f for f in (apply_in_pandas, fugue, pandas_loop, joblib, flights_by_hand, starter_by_hand)}
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_INTERVAL = 0.2
+_INTERVAL = 0.5
 
 
 @dataclass(slots=True)
@@ -18,7 +19,8 @@ class Watched:
 
     Attributes:
         seconds: wall time of the whole process.
-        peak: peak resident bytes by role: `driver` for the first Python, `jvm`, and `workers` for all other Pythons.
+        peak: peak bytes by role: `driver` for the first process, `jvm`, and `workers` for all other Pythons. Each page
+            that processes share counts once, in equal parts (PSS).
         exit_code: its exit code.
         stdout: what it wrote.
         stderr: the end of what it wrote there.
@@ -31,8 +33,8 @@ class Watched:
     stderr: str = ""
 
 
-def run_watched(command: list[str], environment: dict[str, str] | None = None) -> Watched:
-    """Run a command to its end and return what it took."""
+def run_watched(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Watched:
+    """Run a command to its end and return what it took; stops the program where the command failed."""
     watched = Watched()
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -46,6 +48,8 @@ def run_watched(command: list[str], environment: dict[str, str] | None = None) -
     stop.set()
     watcher.join()
     watched.exit_code, watched.stderr = process.returncode, stderr[-4000:]
+    if watched.exit_code:
+        raise SystemExit(f"{' '.join(command)}\nexit code {watched.exit_code}\n{watched.stderr}")
     return watched
 
 
@@ -54,14 +58,20 @@ def _watch(root: int, peak: dict[str, int], stop: threading.Event) -> None:
         now: dict[str, int] = {}
         for pid in _family(root):
             try:
-                name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-                pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
-            except (OSError, IndexError, ValueError):
+                # The program, not its name: what the JVM has just forked is not a worker yet.
+                program = Path(f"/proc/{pid}/exe").readlink().name
+                size = _shared_size(pid)
+            except (OSError, StopIteration):
                 continue
-            role = "driver" if pid == root else "jvm" if name == "java" else "workers"
-            now[role] = now.get(role, 0) + pages * os.sysconf("SC_PAGE_SIZE")
+            role = "driver" if pid == root else "jvm" if program == "java" else "workers"
+            now[role] = now.get(role, 0) + size
         for role, size in now.items():
             peak[role] = max(peak.get(role, 0), size)
+
+
+def _shared_size(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) << 10
 
 
 def _family(root: int) -> list[int]:

@@ -1,128 +1,103 @@
-"""Run workloads with `mf build` and with their peers, side by side, and write docs/benchmarks.md.
+"""Run workloads with `mf build` and with their peers, side by side, and write a report.
 
-Run as `python benchmarks/run.py [WORKLOAD …]`.
+Run as `python benchmarks/run.py [NAME …]`. A whole run writes docs/benchmarks.md, a part of it build/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
-from importlib import metadata
+import time
+from datetime import datetime
 from pathlib import Path
 
-from processes import Watched, run_watched
+from commands import MF, command_timings, start_timings
+from processes import run_watched
+from report import Result, write_report
+from stages import logging_to, training_stage
 from workloads import WORKLOADS, Workload, write_project
 
+from modelfactory.commands.archiving import make_archive
+from modelfactory.commands.catalog import cache_folder
+
 HERE = Path(__file__).parent
-REPORT = HERE.parent / "docs" / "benchmarks.md"
+WHOLE, PART = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "build" / "benchmarks.md"
+COMMANDS, START = "commands", "start"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one program took on one workload.
-
-    Attributes:
-        program: `mf` or the name of a peer.
-        job: seconds of the job, without the start of Spark.
-        whole: seconds of the process.
-        peak: peak resident bytes by role.
-        cpu: processor seconds inside `fit`, where the program tells them.
-        efficiency: share of the cores' time in the training job that went into fits, where the program tells it.
-    """
-
-    program: str
-    job: float
-    whole: float
-    peak: dict[str, int]
-    cpu: float | None = None
-    efficiency: float | None = None
-
-
-def run_mf(folder: Path) -> Result:
+def run_mf(workload: Workload, project: Path, environment: dict[str, str]) -> Result:
     """Build a workload's project from nothing."""
-    for name in ("store", "target"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    command = [sys.executable, "-m", "modelfactory"]
-    watched = checked(run_watched([*command, "build", "--quiet", "--project-dir", str(folder)]))
-    manifest = json.loads((folder / "store" / "models" / "manifest.json").read_text(encoding="utf-8"))
-    version = manifest["versions"][-1]
-    cpu, efficiency = version["cpu_seconds"], version["efficiency"]
-    return Result("mf", version["wall_seconds"], watched.seconds, watched.peak, cpu, efficiency)
+    log = project / "mf.log"
+    threads = ["--threads", "2"] if workload.sizes is None else []
+    command = [*MF, "build", "--quiet", "--project-dir", str(project), *threads]
+    watched = run_watched(command, {**environment, **logging_to(log)})
+    versions = []
+    for manifest in sorted((project / "store").glob("*/manifest.json")):
+        version = json.loads(manifest.read_text(encoding="utf-8"))["versions"][-1]
+        versions.append(version)
+    one = len(versions) == 1
+    began = min(datetime.fromisoformat(version["started_at"]) for version in versions)
+    ended = max(datetime.fromisoformat(version["published_at"]) for version in versions)
+    return Result(
+        program="mf",
+        job=versions[0]["wall_seconds"] if one else (ended - began).total_seconds(),
+        whole=watched.seconds,
+        peak=watched.peak,
+        cpu=sum(version["cpu_seconds"] for version in versions),
+        stage=training_stage(log) if one else None,
+    )
 
 
 def run_peer(peer: str, workload: Workload, data: Path, out: Path) -> Result:
     """Run one peer."""
-    arguments = [peer, str(data), str(out), workload.estimator, json.dumps(workload.params)]
-    watched = checked(run_watched([sys.executable, str(HERE / "peers.py"), *arguments]))
-    return Result(peer, json.loads(watched.stdout.splitlines()[-1])["seconds"], watched.seconds, watched.peak)
-
-
-def checked(watched: Watched) -> Watched:
-    """Stop where a program failed."""
-    if watched.exit_code:
-        raise SystemExit(f"exit code {watched.exit_code}\n{watched.stderr}")
-    return watched
-
-
-def report(results: dict[str, list[Result]]) -> str:
-    """Write the results as Markdown."""
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("pyspark", "scikit-learn", "pandas", "pyarrow")
-    )
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Written by `make bench` on {os.cpu_count()} cores with Python {platform.python_version()}, {versions}.",
-        "",
-        "`mf` is a whole build: census, fits, holdout, metrics, baseline, outcomes, publishing. Its peers only fit",
-        "and write pickles. Seconds of the job leave out the start of Spark; ratios are to `mf` in the same run.",
-    ]
-    for name, rows in results.items():
-        workload = WORKLOADS[name]
-        sizes = workload.rows_of_groups
-        lines += [
-            "",
-            f"## {name}: {len(sizes):,} groups, {sizes.min():,} to {sizes.max():,} rows, {workload.estimator}",
-            "",
-            "| program | job, s | ratio | process, s | fit CPU, s | efficiency | driver, MB | JVM, MB | workers, MB |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        ]
-        own = next(row for row in rows if row.program == "mf")
-        for row in rows:
-            cpu = "" if row.cpu is None else f"{row.cpu:.1f}"
-            efficiency = "" if row.efficiency is None else f"{row.efficiency:.0%}"
-            memory = " | ".join(f"{row.peak.get(role, 0) / 1e6:,.0f}" for role in ("driver", "jvm", "workers"))
-            ratio = f"{row.job / own.job:.1f}"
-            lines.append(
-                f"| {row.program} | {row.job:.1f} | {ratio} | {row.whole:.1f} | {cpu} | {efficiency} | {memory} |"
-            )
-    return "\n".join(lines) + "\n"
+    arguments = [peer, str(data), str(out), workload.estimator, json.dumps(workload.params or {})]
+    log = out.with_suffix(".log")
+    watched = run_watched([sys.executable, str(HERE / "peers.py"), *arguments], logging_to(log))
+    seconds = json.loads(watched.stdout.splitlines()[-1])["seconds"]
+    stage = training_stage(log) if workload.sizes is not None else None
+    return Result(program=peer, job=seconds, whole=watched.seconds, peak=watched.peak, stage=stage)
 
 
 def main() -> None:
-    """Run the workloads that are named, or all."""
+    """Run what is named, or all."""
+    known = [*WORKLOADS, COMMANDS, START]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    names = parser.parse_args().workloads or list(WORKLOADS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+    chosen = names or known
     results: dict[str, list[Result]] = {}
-    with tempfile.TemporaryDirectory(prefix="mf-bench-") as folder:
-        for name in names:
-            workload = WORKLOADS[name]
-            project = Path(folder) / name
-            data = write_project(workload, project)
-            results[name] = [run_mf(project)]
-            for peer in workload.peers:
-                results[name].append(run_peer(peer, workload, data, project / f"{peer}.out"))
-            for row in results[name]:
-                print(f"{name}: {row.program} {row.job:.1f} s", file=sys.stderr)
-            shutil.rmtree(project)
-    REPORT.write_text(report(results), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="mf-bench-") as temporary:
+        folder = Path(temporary)
+        environment = {"XDG_CACHE_HOME": str(folder / "cache"), "MODELFACTORY_ARCHIVE": "off"}
+        make_archive(cache_folder(environment))
+        for name in chosen:
+            if name in WORKLOADS:
+                results[name] = _run(WORKLOADS[name], folder / name, environment)
+        commands = command_timings(folder / COMMANDS) if COMMANDS in chosen else []
+        starts = start_timings(folder / START, folder / "cache") if START in chosen else []
+    write_report(results, commands, starts, PART if names else WHOLE)
+    print(f"wrote {PART if names else WHOLE}", file=sys.stderr)
+
+
+def _run(workload: Workload, project: Path, environment: dict[str, str]) -> list[Result]:
+    data = write_project(workload, project)
+    time.sleep(2)  # what was just written is still on its way to the disk
+    rows = [run_mf(workload, project, environment)]
+    _tell(workload, rows[0])
+    for peer in workload.peers:
+        rows.append(run_peer(peer, workload, data, project / f"{peer}.out"))
+        _tell(workload, rows[-1])
+    shutil.rmtree(project)
+    return rows
+
+
+def _tell(workload: Workload, row: Result) -> None:
+    print(f"{workload.name}: {row.program} {row.job:.1f} s, whole process {row.whole:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":
