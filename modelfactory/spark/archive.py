@@ -1,28 +1,37 @@
 """The archive of Spark's classes, with which a JVM starts in half the time (AppCDS, JEP 350).
 
-It belongs to one PySpark on one Java and lies in the user's cache folder, about 190 MB. A JVM writes it when it ends,
-which takes it some ten seconds; `commands.archiving` lets one do so in the background.
+It belongs to one installed Spark on one Java and lies in the user's cache folder, about 190 MB. A JVM writes it when it
+ends, which takes it some ten seconds; `commands.archiving` lets one do so in the background.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-import time
-from importlib import metadata
 from pathlib import Path
 
+from modelfactory.spark.home import find_spark
 from modelfactory.spark.java import Java
 
 _MAGIC = bytes.fromhex("f00baba8")
 """First bytes of a finished archive, in the order of the machine; they are written last."""
-_UNUSED_DAYS = 90
+_KEPT = 3
 WRITING = "-XX:ArchiveClassesAtExit"
 
 
 def archive_file(cache: Path, java: Java) -> Path:
-    """Return where the archive for a Java belongs."""
-    return cache / f"spark-{metadata.version('pyspark')}-java-{java.version}-{os.uname().machine}.jsa"
+    """Return where the archive for a Java and the Spark at hand belongs.
+
+    A JVM passes over an archive without a word if the jars have moved or were written anew.
+
+    Raises:
+        InputError: Spark is not installed.
+    """
+    jars = find_spark(os.environ) / "jars"
+    changed = jars.stat().st_mtime_ns if jars.is_dir() else 0
+    spark = hashlib.sha256(f"{jars}:{changed}".encode()).hexdigest()[:12]
+    return cache / f"spark-{spark}-java-{java.version}-{os.uname().machine}.jsa"
 
 
 def find_archive(cache: Path, java: Java) -> Path | None:
@@ -50,7 +59,7 @@ def writing_flag(file: Path) -> str:
 
 
 def remove_unused(cache: Path) -> None:
-    """Remove archives of other versions that nobody has used for months."""
-    for file in cache.glob("spark-*.jsa"):
-        if time.time() - file.stat().st_mtime > _UNUSED_DAYS * 86_400:
-            file.unlink(missing_ok=True)
+    """Remove all archives but those that were used last."""
+    used = sorted(cache.glob("spark-*.jsa"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in used[_KEPT:]:
+        file.unlink(missing_ok=True)

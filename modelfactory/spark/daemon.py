@@ -8,6 +8,7 @@ start none if they are told not to; where they do, `pyspark.daemon` takes over.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import sys
 
@@ -19,9 +20,7 @@ def main() -> None:
     given = dict(os.environ)
     for name, value in _ALONE.items():
         os.environ.setdefault(name, value)
-    home = os.environ.get("SPARK_HOME", os.devnull)
-    # Not Spark's own archives of PySpark: each task would look through them again, and it is installed.
-    sys.path[:] = [path for path in sys.path if not path.startswith(home) or not path.endswith((".zip", ".jar"))]
+    _leave_out_archives()
     import pyspark.daemon
     import pyspark.worker
 
@@ -32,6 +31,14 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # else each task's end looks through all that was imported
     pyspark.daemon.manager()
+
+
+def _leave_out_archives() -> None:
+    """Take Spark's own archives of PySpark off the path where it is installed: each task would look through them."""
+    home, before = os.environ.get("SPARK_HOME", os.devnull), sys.path[:]
+    sys.path[:] = [path for path in before if not path.startswith(home) or not path.endswith((".zip", ".jar"))]
+    if not all(importlib.util.find_spec(name) for name in ("pyspark", "py4j")):
+        sys.path[:] = before
 
 
 if __name__ == "__main__":

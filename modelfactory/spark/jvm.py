@@ -5,7 +5,6 @@ PySpark would start it too, but wait for it, and keep it for as long as this pro
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import signal
@@ -19,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from modelfactory.diagnostics import Code, input_error
 from modelfactory.spark.archive import WRITING
+from modelfactory.spark.home import find_spark
 from modelfactory.spark.java import Java
 
 _FLAGS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -85,7 +84,7 @@ def starting_jvm(
         output: takes what it and Spark's workers print; None leaves it on the terminal.
         environ: the environment.
     """
-    home = _spark_home(environ)
+    home = find_spark(environ)
     command = [str(home / "bin" / "spark-submit")]
     for key, value in settings.items():
         command += ["--conf", f"{key}={value}"]
@@ -108,13 +107,3 @@ def starting_jvm(
         jvm = Jvm(process, told, _WRITES if writes else _LINGERS)
         stack.callback(jvm.end)
         yield jvm
-
-
-def _spark_home(environ: Mapping[str, str]) -> Path:
-    """Return Spark's folder: SPARK_HOME, else that of the installed PySpark."""
-    if environ.get("SPARK_HOME"):
-        return Path(environ["SPARK_HOME"])
-    package = importlib.util.find_spec("pyspark")
-    if package is None or not package.submodule_search_locations:
-        raise input_error(Code.SPARK_SESSION, "PySpark is not installed")
-    return Path(package.submodule_search_locations[0])

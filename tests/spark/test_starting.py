@@ -13,7 +13,7 @@ from support import FAMILY_YAML, write_project
 
 from modelfactory.commands.archiving import SWITCH, make_archive, start_archiving
 from modelfactory.project.specs import TargetSpec
-from modelfactory.spark.archive import archive_file, find_archive, is_finished
+from modelfactory.spark.archive import archive_file, find_archive, is_finished, remove_unused
 from modelfactory.spark.java import find_java
 from modelfactory.spark.jvm import JvmEnded
 from modelfactory.spark.starting import starting_spark
@@ -104,6 +104,27 @@ class TestArchive:
         file.write_bytes(bytes(4096))
         assert not is_finished(file)
         assert find_archive(tmp_path, find_java(os.environ)) is None
+
+    def test_each_spark_has_its_own(self, tmp_path, monkeypatch):
+        java = find_java(os.environ)
+        files = set()
+        for name in ("one", "two"):
+            (tmp_path / name / "jars").mkdir(parents=True)
+            monkeypatch.setenv("SPARK_HOME", str(tmp_path / name))
+            files.add(archive_file(tmp_path, java))
+        os.utime(tmp_path / "two" / "jars", (1, 1))
+        files.add(archive_file(tmp_path, java))
+        assert len(files) == 3
+
+    def test_those_that_were_not_used_for_longest_are_removed(self, tmp_path):
+        for age, name in enumerate("abcde"):
+            (tmp_path / f"spark-{name}.jsa").touch()
+            os.utime(tmp_path / f"spark-{name}.jsa", (1000 - age, 1000 - age))
+        (tmp_path / "classes.json").touch()
+        remove_unused(tmp_path)
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "classes.json", "spark-a.jsa", "spark-b.jsa", "spark-c.jsa",
+        ]  # fmt: skip
 
     @pytest.mark.parametrize("environ", [{SWITCH: "off"}, {"CI": "true"}])
     def test_it_is_not_made_where_it_is_not_wanted(self, tmp_path, environ):
