@@ -121,13 +121,16 @@ def build(
 
     began = time.monotonic() if began is None else began
     run = start_run(workspace.project.root) if run is None else run
-    pin_settings(session)
-    limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
 
     def cancel() -> None:
         cancel_jobs(session)
 
-    inputs = run_interruptibly(lambda _: open_inputs(session, workspace), cancel=cancel)
+    def prepare(_: threading.Event) -> dict[str, Input]:
+        pin_settings(session)
+        limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
+        return open_inputs(session, workspace)
+
+    inputs = run_interruptibly(prepare, cancel=cancel)
     families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
     try:
         run_interruptibly(lambda cancelled: families.build_all(threads, cancelled), cancel=cancel)

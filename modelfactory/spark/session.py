@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import pyarrow as pa
 from pyspark import SparkContext
@@ -24,6 +26,7 @@ from modelfactory.spark.jvm import Jvm, JvmEnded
 from modelfactory.spark.settings import BATCH_ROWS, MASTER, PINNED
 from modelfactory.spark.starting import StartingSpark, starting_spark
 
+_T = TypeVar("_T")
 BATCH_BYTES = 64 << 20
 """Bytes that Spark gives a worker at a time, as far as rows are numbers; also Spark's own limit."""
 
@@ -69,21 +72,44 @@ def session_of(starting: StartingSpark, *, name: str) -> Iterator[SparkSession]:
     python = {"PYSPARK_PYTHON": sys.executable} if starting.embedded else {}
     with ExitStack() as stack:
         stack.enter_context(_environment(python))
+        stack.callback(_forget_jvm)
         builder = SparkSession.builder.appName(name)
         for key, value in starting.settings.items():
             builder = builder.config(key, value)
-        stack.callback(_forget_jvm)
-        try:
-            with _environment(attach), _own_interrupts():
-                spark = builder.getOrCreate()
-            stack.callback(_stop, spark, starting.jvm)
-            spark.conf.get(MASTER)  # only now has Spark looked at all settings
-        except SPARK_ERRORS as error:
-            raise _does_not_start(starting, reason(error)) from error
+        with _environment(attach):
+            spark, slots = _apart(lambda: _opened(builder, starting), starting.jvm)
+        stack.callback(_stop, spark, starting.jvm)
         silence_query_logs()
-        if starting.embedded and slots_of(spark) > 1:
+        if starting.embedded and slots > 1:
             stack.enter_context(_warming_up(spark))
         yield spark
+
+
+def _apart(work: Callable[[], _T], jvm: Jvm) -> _T:
+    """Let another thread call Spark: there PySpark leaves Ctrl-C alone, and Ctrl-C does not tear a call apart."""
+    with ThreadPoolExecutor(1, "mf-session") as pool:
+        done = pool.submit(work)
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)  # the call that is cut off is no news
+            jvm.end()
+            raise
+
+
+def _opened(builder: SparkSession.Builder, starting: StartingSpark) -> tuple[SparkSession, int]:
+    """Return a new session and its slots."""
+    try:
+        spark = builder.getOrCreate()
+    except SPARK_ERRORS as error:
+        raise _does_not_start(starting, reason(error)) from error
+    try:
+        spark.conf.get(MASTER)  # only now does Spark look at all settings
+        return spark, slots_of(spark)
+    except SPARK_ERRORS as error:
+        wrong = _does_not_start(starting, reason(error))
+        _stop(spark, starting.jvm)
+        raise wrong from error
 
 
 def _does_not_start(starting: StartingSpark, why: str) -> InputError:
@@ -190,16 +216,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Keep the handler of Ctrl-C: PySpark would set one that calls Spark from inside a call to Spark."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -366,3 +366,14 @@ def test_a_lost_group_table_is_one_clear_message(project: Path, tmp_path: Path) 
     result = invoke(tmp_path / "p", "ls", "--groups", "by_dest")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "error[MF403]" in result.stderr
+
+
+def test_a_wrong_parameter_hides_only_its_own_family(project: Path, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "p")
+    kinds = tmp_path / "p" / "families" / "kinds.toml"
+    kinds.write_text(kinds.read_text(encoding="utf-8").replace("KMeans", "KMaens"), encoding="utf-8")
+    listed = invoke(tmp_path / "p", "ls", "-s", "by_dest", "-o", "name")
+    assert (listed.exit_code, listed.stdout) == (0, "by_dest\n")
+    assert invoke(tmp_path / "p", "ls").exit_code == 2
+    kinds.write_text("families = 1", encoding="utf-8")
+    assert invoke(tmp_path / "p", "ls", "-s", "by_dest").exit_code == 2

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from support import write_project
+from support import FAMILY_YAML, write_project
 
 from modelfactory.commands.interrupt import run_interruptibly
 
@@ -49,6 +49,25 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
     assert rest.strip().splitlines()[-1] == "interrupted"
     assert "Traceback" not in "".join(said) + rest
     assert [p.name for p in (tmp_path / "store/sales").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("after", [0.5, 1.5, 2.5, 4.0])
+def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
+    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
+    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, **rows})
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    time.sleep(after)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "tmp").glob("mf-*"))
 
 
 def test_work_that_ends_gives_its_result_or_its_error():
