@@ -69,7 +69,7 @@ def make_step(estimator: EstimatorCall | str, **changes: Any) -> FitStep:
         "timeout": None,
     }
     fields |= changes
-    solve = linear_solve(fields["estimator"]) if fields["container"] == "matrix" else None
+    solve = linear_solve(fields["estimator"], len(features)) if fields["container"] == "matrix" else None
     return FitStep(**{"linear_solve": solve, **fields})
 
 

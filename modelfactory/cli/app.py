@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `mf`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
     gc.set_threshold(100_000)  # a project is many small objects, and none of them is garbage
     try:
         app()

@@ -216,7 +216,11 @@ def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, 
     lost = groups.filter(pc.is_in(groups["status"], value_set=pa.array([str(status) for status in FAULTS])))
     # Numbers aside: a seed or a count in the text does not make it another kind of fault.
     kind = pc.replace_substring_regex(pc.fill_null(lost["error"], ""), r"[0-9]+", "#")
-    lost = lost.select([*step.keys, *columns]).append_column(_KIND, kind).append_column(_ROW, _counting(lost.num_rows))
+    lost = (
+        lost.select([*step.keys, *columns])
+        .append_column(_KIND, kind)
+        .append_column(_ROW, pa.array(np.arange(lost.num_rows)))
+    )
     counted = lost.group_by(["status", "error_type", _KIND]).aggregate([(_ROW, "count"), (_ROW, "min")])
     frequent = counted.sort_by([(f"{_ROW}_count", "descending"), (f"{_ROW}_min", "ascending")]).slice(0, most)
     return tuple(
@@ -231,7 +235,3 @@ def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, 
             frequent[f"{_ROW}_count"].to_pylist(), lost.take(frequent[f"{_ROW}_min"]).to_pylist(), strict=True
         )
     )
-
-
-def _counting(n: int) -> pa.Array:
-    return pa.array(np.arange(n))

@@ -49,7 +49,7 @@ def start_archiving(cache: Path, environ: Mapping[str, str]) -> None:
 def make_archive(cache: Path) -> Path:
     """Make the archive for the Java at hand; return its file, which is there if it could be made.
 
-    One process at a time tries, and at most once a day.
+    Of several processes one tries, and again after a day at the earliest.
     """
     file = archive_file(cache, find_java(os.environ))
     claim, draft = _claim(file), file.with_suffix(f".{os.getpid()}.tmp")

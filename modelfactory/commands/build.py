@@ -19,7 +19,7 @@ from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, hide
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
@@ -72,7 +72,7 @@ def build_project(
         workspace = read.compile(select=select, exclude=exclude)
         reporter.warn(workspace.warnings)
         workspace.store.check_writable()
-        reporter.note(f"Run {run.run_id}: starting Spark on {project.target.master}")
+        reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.master, project.shown_as)}")
         from modelfactory.spark.session import session_of
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:
@@ -234,14 +234,19 @@ class _Families:
 
 
 def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:
-    """Return the size of all files that sources name, or None where it cannot be told."""
+    """Return the size of all files that sources name, counted until it is large; None where it cannot be told."""
+    from modelfactory.spark.settings import SMALL_INPUT
+
     total = 0
     for source in project.sources.values():
         place = None if source.spec.path is None else resolve_environment(source.spec.path, environ)
         if place is None or "://" in place:
             return None
         try:
-            total += sum(_sizes(project.root, place))
+            for size in _sizes(project.root, place):
+                total += size
+                if total > SMALL_INPUT:  # a lake may have a million files
+                    return total
         except OSError:
             return None
     return total

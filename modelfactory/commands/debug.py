@@ -84,6 +84,6 @@ def _connection(project: Project) -> str:
     from modelfactory.spark.session import open_session
 
     run = start_run(project.root)
-    with open_session(project.target, name="mf debug", log=run.log) as spark:
+    with open_session(project.target, name="mf debug", log=run.log, shown_as=project.shown_as) as spark:
         workers = probe_workers(spark)
     return f"Spark {workers.spark}, {workers.slots} slots, workers run Python {workers.python} at {workers.executable}"

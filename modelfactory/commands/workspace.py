@@ -119,7 +119,18 @@ class ReadProject:
             InputError: with every mistake that was found.
             NothingSelected: no family matches.
         """
-        return _compiled(self, select, exclude, may_be_empty=may_be_empty, whole=whole)
+        project, options = self.project, self.options
+        facts = learn_classes(project, cache_folder(options.environ))
+        chosen = select_families(project.families, select, exclude)
+        plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
+        if self.mistakes or more:
+            raise InputError(*self.mistakes, *more)
+        if not chosen and not may_be_empty:
+            raise NothingSelected(_nothing(project, select))
+        names = {family.name for family in chosen}
+        steps = tuple(step for step in plan.steps if step.family in names)
+        warnings = (*_unmatched(project, select), *_unmatched(project, exclude), *_unknown_variables(project, options))
+        return Workspace(project, facts, chosen, Plan(steps, plan.defaults), options.environ, warnings)
 
 
 def read_project(options: ProjectOptions) -> ReadProject:
@@ -152,23 +163,6 @@ def open_workspace(
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
     return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
-
-
-def _compiled(
-    read: ReadProject, select: Sequence[str], exclude: Sequence[str], *, may_be_empty: bool, whole: bool
-) -> Workspace:
-    project, options = read.project, read.options
-    facts = learn_classes(project, cache_folder(options.environ))
-    chosen = select_families(project.families, select, exclude)
-    plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
-    if read.mistakes or more:
-        raise InputError(*read.mistakes, *more)
-    if not chosen and not may_be_empty:
-        raise NothingSelected(_nothing(project, select))
-    names = {family.name for family in chosen}
-    steps = tuple(step for step in plan.steps if step.family in names)
-    warnings = (*_unmatched(project, select), *_unmatched(project, exclude), *_unknown_variables(project, options))
-    return Workspace(project, facts, chosen, Plan(steps, plan.defaults), options.environ, warnings)
 
 
 def _unmatched(project: Project, selectors: Sequence[str]) -> list[str]:

@@ -111,7 +111,7 @@ class _FamilyCompiler:
             estimator=estimator,
             weight_parameter=weight_parameter(estimator),
             container="frame" if frames else "matrix",
-            linear_solve=None if frames else linear_solve(estimator),
+            linear_solve=None if frames else linear_solve(estimator, len(spec.features)),
             evaluation=evaluation,
             seed=spec.seed,
             timeout=spec.timeout,

@@ -83,7 +83,7 @@ class Measured:
 
     Attributes:
         group: identity of the group.
-        rows: rows it was fitted on, over all its fits.
+        rows: rows that its stored model was fitted on.
         seconds: processor seconds inside `fit`.
     """
 

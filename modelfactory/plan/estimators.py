@@ -18,6 +18,8 @@ _NO_MATTER = {
     _RIDGE: {"copy_X", "max_iter", "tol", "random_state"},
 }
 """Parameters that do not decide the model, for `Ridge` by a direct solver."""
+MOST_SOLVED = 100
+"""Features; with more, the time goes into the decomposition itself, which scikit-learn does as fast."""
 _LEAST_RATIO = 1e-5
 """Where singular values differ by more, two good solvers no longer agree within 1e-9."""
 
@@ -53,11 +55,13 @@ def hands_on(estimator: EstimatorCall, facts: Mapping[str, ClassFacts]) -> bool:
     return any(call.path in paths or len(list(call.calls())) > 1 for call in calls)
 
 
-def linear_solve(estimator: EstimatorCall) -> LinearSolve | None:
+def linear_solve(estimator: EstimatorCall, n_features: int) -> LinearSolve | None:
     """Return how to solve many groups at once, or None where scikit-learn has to fit each by itself.
 
     `LinearRegression` and `Ridge` with a direct solver, alone or behind a `StandardScaler`, are solved at once.
     """
+    if n_features > MOST_SOLVED:
+        return None
     calls = [call for _, call in _steps(estimator)] if estimator.path == PIPELINE else [estimator]
     *before, final = calls
     if before and ([call.path for call in before] != [_SCALER] or _deciding(before[0])):

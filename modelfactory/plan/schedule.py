@@ -24,7 +24,7 @@ Bools = npt.NDArray[np.bool_]
 BINS_PER_SLOT = 8
 """Most bins for each task that can run at once: enough to even out wrong guesses of cost, few enough to stay cheap."""
 BIN_SECONDS = 0.5
-"""Least expected seconds of a bin, which make the start of its task worth while."""
+"""Least expected seconds of a bin, which make the start of its task worth while, if there are more bins than slots."""
 _EXACT = 64
 """Groups per bin that are placed one by one; the rest, the cheapest, is poured in to level the bins."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 from pathlib import Path
 
 from modelfactory.spark.home import find_spark
@@ -55,7 +56,7 @@ def is_finished(file: Path) -> bool:
 
 def writing_flag(file: Path) -> str:
     """Return the flag that makes a JVM write an archive when it ends."""
-    return f"{WRITING}={file}"
+    return shlex.quote(f"{WRITING}={file}")
 
 
 def remove_unused(cache: Path) -> None:

@@ -26,11 +26,19 @@ def main() -> None:
 
     import modelfactory.training.worker  # noqa: F401
 
-    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+    if not _is_alone():
         os.execve(sys.executable, [sys.executable, "-m", "pyspark.daemon", *sys.argv[1:]], given)
     gc.collect()
     gc.freeze()  # else each task's end looks through all that was imported
     pyspark.daemon.manager()
+
+
+def _is_alone() -> bool:
+    """Tell whether this process has one thread only."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    except OSError:
+        return False
 
 
 def _leave_out_archives() -> None:

@@ -8,8 +8,8 @@ import re
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
-SPARK_ERRORS = (PySparkException, Py4JError)
-"""What a call to Spark may raise; some Java exceptions reach Python as they are."""
+SPARK_ERRORS = (PySparkException, Py4JError, ConnectionError)
+"""What a call to Spark may raise; some Java exceptions reach Python as they are, and a dead JVM takes no connection."""
 
 
 class SparkFailed(Exception):

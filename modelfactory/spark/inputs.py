@@ -188,9 +188,12 @@ def open_input(
 
 def _local_url(root: Path, place: str) -> str:
     """Return the URL of a local path, which may hold wildcards; Spark's own default may be another file system."""
-    if Path(place).is_absolute():
-        return f"file://{place}"
-    return "file://" + re.sub(r"([\[\]{}*?\\])", r"\\\1", str(root)) + f"/{place}"
+    return f"file://{place}" if Path(place).is_absolute() else f"{literal_url(root)}/{place}"
+
+
+def literal_url(path: Path) -> str:
+    """Return the URL for Spark to read a local path in which nothing is a wildcard."""
+    return "file://" + re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
 
 
 def _canonical_type(written: str) -> str | None:

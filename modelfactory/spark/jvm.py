@@ -10,17 +10,16 @@ import shlex
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from modelfactory.spark.archive import WRITING
 from modelfactory.spark.home import find_spark
-from modelfactory.spark.java import Java
+from modelfactory.spark.java import Java, write_home
 
 _FLAGS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _LINGERS, _WRITES = 30.0, 600.0
@@ -74,13 +73,14 @@ class Jvm:
 
 @contextmanager
 def starting_jvm(
-    settings: Mapping[str, str], *, java: Java, output: IO[bytes] | None, environ: Mapping[str, str]
+    settings: Mapping[str, str], *, java: Java, folder: Path, output: IO[bytes] | None, environ: Mapping[str, str]
 ) -> Iterator[Jvm]:
     """Start a JVM, and end it at the end.
 
     Args:
         settings: settings of the session; some decide how the JVM is started.
         java: the Java to run it on.
+        folder: an empty folder of its own.
         output: takes what it and Spark's workers print; None leaves it on the terminal.
         environ: the environment.
     """
@@ -90,20 +90,20 @@ def starting_jvm(
         command += ["--conf", f"{key}={value}"]
     command += shlex.split(environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell"))
     writes = any(WRITING in value for value in settings.values())
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mf-jvm-", ignore_cleanup_errors=True)))
-        told = folder / "connection"
-        own = {"SPARK_HOME": str(home), "SPARK_CONNECT_MODE": "0", "_PYSPARK_DRIVER_CONN_INFO_PATH": str(told)}
-        if java.home is not None:
-            own["JAVA_HOME"] = str(java.home)
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # it ends when this is closed
-            stdout=output,
-            stderr=output,
-            env={"SPARK_LAUNCHER_OPTS": _FLAGS, **environ, **own},
-            process_group=0,  # Ctrl-C is for `mf` alone, which then cancels the jobs
-        )
-        jvm = Jvm(process, told, _WRITES if writes else _LINGERS)
-        stack.callback(jvm.end)
+    told = folder / "connection"
+    own = {"SPARK_HOME": str(home), "SPARK_CONNECT_MODE": "0", "_PYSPARK_DRIVER_CONN_INFO_PATH": str(told)}
+    if java.wrapped:
+        own["JAVA_HOME"] = str(write_home(java, folder))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # it ends when this is closed
+        stdout=output,
+        stderr=output,
+        env={"SPARK_LAUNCHER_OPTS": _FLAGS, **environ, **own},
+        process_group=0,  # Ctrl-C is for `mf` alone, which then cancels the jobs
+    )
+    jvm = Jvm(process, told, _WRITES if writes else _LINGERS)
+    try:
         yield jvm
+    finally:
+        jvm.end()

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
+from pyspark import StatusTracker
 from pyspark.sql import SparkSession
+
+from modelfactory.spark.errors import SPARK_ERRORS
 
 _INTERVAL = 0.25
 
@@ -37,14 +40,10 @@ def watched(
         tracker = context.statusTracker()
         last = -1
         while not stop.wait(_INTERVAL):
-            tasks = 0
-            for number in tracker.getJobIdsForGroup(job):
-                info = tracker.getJobInfo(number)
-                for stage_id in info.stageIds if info else ():
-                    stage = tracker.getStageInfo(stage_id)
-                    if stage and stage.numTasks == len(done_after) - 1:
-                        tasks = max(tasks, stage.numCompletedTasks)
-            done = int(done_after[tasks])
+            try:
+                done = int(done_after[_tasks_done(tracker, job, len(done_after) - 1)])
+            except SPARK_ERRORS:  # the job itself will fail and say why
+                return
             if done != last:
                 report(done)
                 last = done
@@ -56,3 +55,15 @@ def watched(
     finally:
         stop.set()
         watcher.join()
+
+
+def _tasks_done(tracker: StatusTracker, job: str, n_bins: int) -> int:
+    """Return how many tasks are done of the stage that has one for each bin."""
+    tasks = 0
+    for number in tracker.getJobIdsForGroup(job):
+        info = tracker.getJobInfo(number)
+        for stage_id in info.stageIds if info else ():
+            stage = tracker.getStageInfo(stage_id)
+            if stage and stage.numTasks == n_bins:
+                tasks = max(tasks, stage.numCompletedTasks)
+    return tasks

@@ -136,7 +136,8 @@ def _warming_up(spark: SparkSession) -> Iterator[None]:
     try:
         yield
     finally:
-        cancel_jobs(spark)
+        with suppress(*SPARK_ERRORS):
+            cancel_jobs(spark)
         thread.join()
 
 
@@ -148,7 +149,12 @@ def _stop(spark: SparkSession, jvm: Jvm) -> None:
     """
     context = spark.sparkContext
     setattr(context._accumulatorServer, "handle_error", lambda *_: None)  # noqa: B010 - it is a method to the type checker
-    stopping = threading.Thread(target=context.stop, name="mf-stop", daemon=True)
+
+    def stop() -> None:
+        with suppress(*SPARK_ERRORS):  # the JVM may be gone
+            context.stop()
+
+    stopping = threading.Thread(target=stop, name="mf-stop", daemon=True)
     stopping.start()
     while stopping.is_alive() and context._jsc is not None:
         time.sleep(0.01)
@@ -182,15 +188,14 @@ def limit_batches(spark: SparkSession, steps: Sequence[TrainStep], own: Collecti
         steps: the families to build.
         own: settings that the target makes itself.
     """
-    if any(step.fit.task == "classification" or not step.fit.all_numeric for step in steps):
-        return
     widest = max(len(step.columns) for step in steps) + 1
     limits = {
         "spark.sql.execution.arrow.maxBytesPerBatch": 2**31 - 1,  # Spark's word for no limit
         "spark.sql.execution.arrow.maxRecordsPerBatch": min(BATCH_ROWS, BATCH_BYTES // (widest * 8)),
     }
-    for key, value in limits.items():
-        if key not in own:
+    numbers_only = all(step.fit.all_numeric and step.fit.task != "classification" for step in steps)
+    if numbers_only and not limits.keys() & set(own):
+        for key, value in limits.items():
             spark.conf.set(key, str(value))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 from modelfactory.diagnostics import Code, input_error
@@ -27,8 +27,9 @@ _ALWAYS = {
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
 }
-_LONGEST_FOLDER = 50
-"""Characters of a folder that leave room for the name of a socket."""
+_SOCKETS = "spark.python.unix.domain.socket"
+_LONGEST_FOLDER = 60
+"""Characters of a folder that leave room for the name of a socket, of the 104 that macOS allows."""
 _DEFAULT_OPTIONS, _OPTIONS = "spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions"
 
 
@@ -37,13 +38,16 @@ def is_embedded(target: TargetSpec) -> bool:
     return target.master.startswith("local")
 
 
-def session_settings(target: TargetSpec, *, input_bytes: int | None, archive: Path | None) -> dict[str, str]:
+def session_settings(
+    target: TargetSpec, *, input_bytes: int | None, archive: Path | None, sockets: Path
+) -> dict[str, str]:
     """Return the settings of a target's session; what the target sets wins over the settings of `mf`.
 
     Args:
         target: where to run.
         input_bytes: size of the input, if it is known; decides the flags of the JVM.
         archive: classes that the JVM may share, if there are any.
+        sockets: folder for Unix sockets.
 
     Raises:
         InputError: the target sets what has to be as it is.
@@ -57,7 +61,7 @@ def session_settings(target: TargetSpec, *, input_bytes: int | None, archive: Pa
     if not is_embedded(target):
         return {**where, **own}
     flags = _jvm_flags(input_bytes, archive, own.get(_DEFAULT_OPTIONS, "") + own.get(_OPTIONS, ""))
-    return {**where, **_EMBEDDED, **_for_this_machine(), _DEFAULT_OPTIONS: " ".join(flags), **own}
+    return {**where, **_EMBEDDED, **_for_this_machine(sockets), _DEFAULT_OPTIONS: " ".join(flags), **own}
 
 
 _EMBEDDED = {
@@ -70,7 +74,7 @@ _EMBEDDED = {
 }
 
 
-def _for_this_machine() -> dict[str, str]:
+def _for_this_machine(sockets: Path) -> dict[str, str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     settings = {
         "spark.driver.memory": f"{max(1024, int(memory * 0.3) >> 20)}m",
@@ -78,9 +82,9 @@ def _for_this_machine() -> dict[str, str]:
     }
     if sys.platform == "linux":  # elsewhere a process may not fork after it has loaded these libraries
         settings["spark.python.daemon.module"] = "modelfactory.spark.daemon"
-    if len(tempfile.gettempdir()) < _LONGEST_FOLDER:
+    if len(str(sockets)) <= _LONGEST_FOLDER:
         # The start of a task is some short messages to and fro, for each of which TCP waits up to 40 ms.
-        settings["spark.python.unix.domain.socket.enabled"] = "true"
+        settings |= {f"{_SOCKETS}.enabled": "true", f"{_SOCKETS}.dir": str(sockets)}
     return settings
 
 
@@ -93,5 +97,5 @@ def _jvm_flags(input_bytes: int | None, archive: Path | None, own: str) -> list[
     if not re.search(r"-XX:\+Use\w+GC", own):
         flags.append("-XX:+UseSerialGC" if small else "-XX:+UseParallelGC")
     if archive is not None and "SharedArchiveFile" not in own and WRITING not in own:
-        flags.append(f"-XX:SharedArchiveFile={archive}")
+        flags.append(shlex.quote(f"-XX:SharedArchiveFile={archive}"))
     return flags

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO
 
-from modelfactory.diagnostics import hide
+from modelfactory.diagnostics import InputError, hide
 from modelfactory.project.specs import TargetSpec
 from modelfactory.spark.archive import find_archive
 from modelfactory.spark.java import find_java
@@ -56,14 +58,14 @@ class SparkLog:
         """Open the file for Spark's words, and at the end take out of it what a user keeps in the environment."""
         self._made = [folder for folder in self.file.parents if not folder.exists()]
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with self._draft.open("wb", buffering=0) as draft:
+        with self._draft.open("wb", buffering=0) as draft:
+            try:
                 yield draft
-        finally:
-            if self._draft.exists():
-                self._forget()
-            else:
-                self._redact()
+            finally:
+                if self._draft.exists():
+                    self._forget()
+                else:
+                    self._redact()
 
     def keep(self) -> None:
         """Give the file its name."""
@@ -97,19 +99,27 @@ def starting_spark(
     Args:
         target: where to run.
         log: file that takes what Spark prints; None leaves it on the terminal.
-        shown_as: values that must not stay in that file, and what stands there instead.
+        shown_as: values that must not stay in that file or in an error, and what stands there instead.
         input_bytes: size of the input, if it is known.
         cache: folder for what makes later starts faster.
 
     Raises:
         InputError: there is no fit Java, or the target sets what has to be as it is.
     """
-    java = find_java(os.environ, cache=cache)
-    archive = find_archive(cache, java) if cache is not None else None
-    settings = session_settings(target, input_bytes=input_bytes, archive=archive)
     words = SparkLog(log, shown_as) if log is not None else None
-    with (
-        words.taking() if words is not None else nullcontext() as output,
-        starting_jvm(settings, java=java, output=output, environ=os.environ) as jvm,
-    ):
-        yield StartingSpark(jvm, settings, is_embedded(target), words)
+    embedded = is_embedded(target)
+    # The JVM, too, starts Pythons, to look for data sources.
+    environ = {**os.environ, "PYSPARK_PYTHON": sys.executable} if embedded else os.environ
+    try:
+        java = find_java(environ)
+        archive = find_archive(cache, java) if cache is not None else None
+        with (
+            TemporaryDirectory(prefix="mf-jvm-", ignore_cleanup_errors=True) as folder,
+            words.taking() if words is not None else nullcontext() as output,
+        ):
+            place = Path(folder)
+            settings = session_settings(target, input_bytes=input_bytes, archive=archive, sockets=place)
+            with starting_jvm(settings, java=java, folder=place, output=output, environ=environ) as jvm:
+                yield StartingSpark(jvm, settings, embedded, words)
+    except InputError as error:
+        raise InputError(*(diagnostic.hiding(shown_as) for diagnostic in error.diagnostics)) from None

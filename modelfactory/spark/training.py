@@ -17,7 +17,7 @@ from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
-from modelfactory.spark.inputs import GROUP, LABEL, Input
+from modelfactory.spark.inputs import GROUP, LABEL, Input, literal_url
 from modelfactory.spark.progress import watched
 from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
@@ -120,7 +120,7 @@ def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedul
             T.StructField(_BIN, T.IntegerType()),
         ]
     )
-    return spark.read.schema(types).parquet(f"file://{file}")
+    return spark.read.schema(types).parquet(literal_url(file))
 
 
 def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

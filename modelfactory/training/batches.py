@@ -68,9 +68,11 @@ class Chunk:
         return np.diff(self.bounds)
 
     def finite(self) -> Bools:
-        """Return which groups have no number that is missing, infinite, or infinite in 32 bits, shape (g,)."""
+        """Return which groups are known to have no number that is missing or beyond 32 bits, shape (g,)."""
+        if self.columns is None:  # nobody has looked into the frame
+            return np.zeros(len(self), dtype=bool)
         kept = np.ones(len(self.row_hash), dtype=bool)
-        for column in self.columns if self.columns is not None else ():
+        for column in self.columns:
             kept &= np.abs(column) <= _FINITE
         kept = kept[self.arrived]
         for values in (self.label, self.weight):

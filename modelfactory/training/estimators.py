@@ -29,6 +29,8 @@ class Template:
         seed: seed of the family.
         foreign: a class in it is not scikit-learn's and may draw from the global random states.
         pickled: the estimator, from which a copy is made ten times faster than by `clone`; None for a foreign one.
+        alone: it works on its input by itself, so that finite rows need no check inside `fit`; another estimator in it
+            may be given something else.
     """
 
     estimator: Any
@@ -36,11 +38,7 @@ class Template:
     seed: int
     foreign: bool = False
     pickled: bytes | None = None
-
-    @property
-    def may_assume_finite(self) -> bool:
-        """Whether the estimator works on its input alone, so that finite rows need no check inside `fit`."""
-        return not self.foreign and type(self.estimator).__name__ != "Pipeline"
+    alone: bool = False
 
     def for_group(self, group: int) -> Any:
         """Return a new estimator for a group; its random states come from the group's key alone."""
@@ -74,12 +72,13 @@ def make_template(call: EstimatorCall, seed: int) -> Template:
         for name, value in params.items()
         if (name == "random_state" or name.endswith("__random_state")) and value is None
     )
-    foreign = not all(inner.path.startswith("sklearn.") for inner in call.calls())
+    calls = list(call.calls())
+    foreign = not all(inner.path.startswith("sklearn.") for inner in calls)
     pickled = None
     if not foreign:
         with contextlib.suppress(Exception):
             pickled = pickle.dumps(estimator, protocol=5)
-    return Template(estimator, tuple(open_states), seed, foreign, pickled)
+    return Template(estimator, tuple(open_states), seed, foreign, pickled, alone=not foreign and len(calls) == 1)
 
 
 def name_features(step: FitStep, model: Any) -> None:

@@ -23,12 +23,12 @@ from modelfactory.training.estimators import Template, name_features
 from modelfactory.training.regression import mean_label, regression_metrics
 from modelfactory.training.stamping import Bytes, Stamp, make_stamp
 
-MOST_FEATURES = 100
-"""With more, the time goes into the decomposition itself, which scikit-learn does as fast."""
 LARGEST_GROUP = 1 << 18
 """Numbers in a group, from which on scikit-learn's own work is far more than its checks."""
 _STACK = 1 << 17
 """Numbers in a stack: about what the fast memory of a core holds."""
+_FARTHEST = 1e6
+"""Spreads that a feature's mean may be from zero; beyond, two ways to subtract it differ by more than 1e-9."""
 _EPSILON = float(np.finfo(np.float64).eps)
 _LEFT_BY_FIT = {"coef_", "intercept_", "rank_", "singular_", "n_iter_", "solver_", "n_features_in_"}
 _LEFT_BY_SCALER = {"mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_"}
@@ -178,7 +178,7 @@ class LinearSolver:
             good[whole.groups] &= solution.good[whole.groups]
             found.take_over(solution, whole.groups)
             n_train[whole.groups] = whole.n_rows
-        share = chunk.n_rows / max(chunk.n_rows[able].sum(), 1)
+        share = chunk.n_rows / max(chunk.n_rows[good].sum(), 1)
         return SolvedGroups(
             index=np.flatnonzero(good),
             n_train=n_train[good],
@@ -232,6 +232,9 @@ class LinearSolver:
         stack *= np.sqrt(weights)
         triangle = np.asarray(np.linalg.qr(stack.transpose(0, 2, 1), mode="r"))
         good &= np.isfinite(triangle).all(axis=(1, 2))
+        if self.how.fit_intercept:  # or the mean eats the digits of what is left
+            spread = np.sqrt((triangle[:, :, :p] ** 2).sum(axis=1) / weight.sum(axis=1)[:, None])
+            good &= (np.abs(offset[:, :p]) <= _FARTHEST * spread).all(axis=1)
         triangle[~good] = np.eye(p + 1)
         r, z = triangle[:, :p, :p], triangle[:, :p, p:]
         singular = np.linalg.svd(r, compute_uv=False)
@@ -279,12 +282,14 @@ def make_solver(step: FitStep, template: Template) -> LinearSolver | None:
 
     It asks the installed scikit-learn what a fitted model looks like, and steps back from what it does not know.
     """
-    p = len(step.features)
-    if step.linear_solve is None or p > MOST_FEATURES:
+    if step.linear_solve is None:
         return None
-    rng = np.random.default_rng(0)
+    p, rng = len(step.features), np.random.default_rng(0)
     x = rng.normal(size=(2 * p + 8, p))
-    model = template.for_group(0).fit(x, x.sum(axis=1) + rng.normal(size=len(x)))
+    try:
+        model = template.for_group(0).fit(x, x.sum(axis=1) + rng.normal(size=len(x)))
+    except Exception:  # each group will say why
+        return None
     name_features(step, model)
     *before, final = [part for _, part in model.steps] if hasattr(model, "steps") else [model]
     attributes: dict[str, tuple[Any, str]] = {"coef": (final, "coef_")}
@@ -320,8 +325,8 @@ def _standardize(features: Floats, filled: Floats, found: _Solution, groups: Row
     scale = np.sqrt(var)
     features /= scale[:, :, None]
     found.mean[groups], found.var[groups], found.scale[groups] = mean, var, scale
-    varies: Bools = (var > n * _EPSILON * var + (n * mean * _EPSILON) ** 2).all(axis=1)
-    return varies
+    varies = (var > n * _EPSILON * var + (n * mean * _EPSILON) ** 2) & (np.abs(mean) <= _FARTHEST * scale)
+    return np.asarray(varies.all(axis=1))
 
 
 def _stacks(n: Rows, chosen: Bools, width: int) -> Iterator[tuple[Rows, int]]:
@@ -339,11 +344,13 @@ def _stacks(n: Rows, chosen: Bools, width: int) -> Iterator[tuple[Rows, int]]:
 
 def _mean(by_split: list[Floats]) -> Floats:
     """Return the mean over the splits that have a number, NaN where none has."""
-    stacked = np.stack(by_split)
-    has = ~np.isnan(stacked)
+    total, count = np.zeros_like(by_split[0]), np.zeros(len(by_split[0]))
+    for values in by_split:  # one after the other: how NumPy adds up depends on the shape of the whole
+        has = ~np.isnan(values)
+        total += np.where(has, values, 0.0)
+        count += has
     with np.errstate(invalid="ignore"):
-        found: Floats = np.where(has, stacked, 0.0).sum(axis=0) / has.sum(axis=0)
-    return found
+        return total / count
 
 
 def _columns(chunk: Chunk) -> Iterator[Floats]:

@@ -63,7 +63,7 @@ def _trained(
                 yield solved_batch(chunk, solved)
             left = np.setdiff1d(left, solved.index, assume_unique=True)
         for index in left.tolist():
-            assume_finite = bool(finite[index]) and template.may_assume_finite
+            assume_finite = bool(finite[index]) and template.alone
             # The parameters are the same in all groups: once a fit has checked them, the others need not.
             with config_context(assume_finite=assume_finite, skip_parameter_validation=checked):
                 rows = slice(chunk.bounds[index], chunk.bounds[index + 1])

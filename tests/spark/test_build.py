@@ -97,6 +97,11 @@ def frame(**sizes: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def test_a_folder_whose_name_looks_like_a_pattern(spark, tmp_path):
+    folder = project(tmp_path / "a [1] {b}", frame(x=9, y=12))
+    assert run(folder, spark).statuses == {"trained": 2}
+
+
 class TestOutcomes:
     def test_every_group_has_one_outcome_and_the_rows_add_up(self, spark, tmp_path):
         rows = frame(big=40, small=4, single=1)

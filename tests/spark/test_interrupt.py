@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from support import FAMILY_YAML, write_project
@@ -55,19 +58,37 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
 def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
     rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
     write_project(tmp_path, {"families/f.yml": FAMILY_YAML, **rows})
-    (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
-    )
-    time.sleep(after)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    assert not list((tmp_path / "tmp").glob("mf-*"))
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:  # short: the name of a socket has to fit
+        process = subprocess.Popen(
+            [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": folder},
+            start_new_session=True,
+        )
+        time.sleep(after)
+        process.send_signal(signal.SIGTERM if after == 1.5 else signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 130, said
+        assert "Traceback" not in said
+        assert not list(Path(folder).glob("mf-*"))
+    assert not list(tmp_path.glob("target/logs/*.tmp"))
+    deadline = time.monotonic() + 10
+    while left := alive_in(process.pid):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def alive_in(session: int) -> list[str]:
+    """Return the processes of a session, in which all processes are that its first has started."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, _, rest = file.read_text(encoding="utf-8").rpartition(")")
+            state, _, _, number, *_ = rest.split()
+            if int(number) == session and state != "Z":  # nobody may have asked yet how it ended
+                found.append(name)
+    return found
 
 
 def test_work_that_ends_gives_its_result_or_its_error():

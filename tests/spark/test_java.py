@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelfactory.diagnostics import InputError
-from modelfactory.spark.java import find_java
+from modelfactory.spark.java import find_java, write_home
 
 
 def fake_java(home: Path, version: str) -> Path:
@@ -65,19 +65,12 @@ def test_the_old_version_scheme_is_read(tmp_path):
 @pytest.mark.parametrize("version", [None, "11.0.20"])
 def test_the_package_stands_in_for_a_java_that_is_missing_or_too_old(tmp_path, bundled, version):
     environ = {"PATH": ""} if version is None else on_path(fake_java(tmp_path / "other", version))
-    found = find_java(environ, cache=tmp_path / "cache")
-    assert (found.executable, found.major) == (bundled, 25)
+    found = find_java(environ)
+    assert (found.executable, found.major, found.wrapped) == (bundled, 25, True)
 
 
 def test_the_package_is_called_without_the_module_it_lacks(tmp_path, bundled):
-    home = find_java({"PATH": ""}, cache=tmp_path / "cache").home
-    assert home is not None
+    home = write_home(find_java({"PATH": ""}), tmp_path)
     arguments = ["-cp", "a b", "--add-modules=jdk.incubator.vector", "--add-modules=other", "Main", ""]
     done = subprocess.run([home / "bin" / "java", *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:-1] == ["-cp", "a b", "--add-modules=other", "Main", ""]
-
-
-def test_looking_for_java_writes_nothing(tmp_path, bundled):
-    before = sorted(tmp_path.rglob("*"))
-    assert find_java({"PATH": ""}).home is None
-    assert sorted(tmp_path.rglob("*")) == before

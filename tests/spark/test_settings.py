@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from modelfactory.diagnostics import InputError
 from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.archive import writing_flag
 from modelfactory.spark.settings import SMALL_INPUT, session_settings
 
 ARCHIVE = Path("classes.jsa")
+SOCKETS = Path("/tmp/mf-jvm-1")
 FLAGS = "spark.driver.defaultJavaOptions"
 
 
 def settings(master: str = "local[*]", input_bytes: int | None = 0, archive: Path | None = None, **conf: object):
     target = TargetSpec(master=master, conf={key.replace("__", "."): value for key, value in conf.items()})
-    return session_settings(target, input_bytes=input_bytes, archive=archive)
+    return session_settings(target, input_bytes=input_bytes, archive=archive, sockets=SOCKETS)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,19 @@ def test_what_the_target_sets_wins():
     found = settings(spark__sql__shuffle__partitions=7, spark__ui__enabled=True)
     assert found["spark.sql.shuffle.partitions"] == "7"
     assert found["spark.ui.enabled"] == "true"
+
+
+@pytest.mark.parametrize(("folder", "enabled"), [("/tmp/mf-jvm-1", True), ("/tmp/" + "long" * 20, False)])
+def test_sockets_have_a_folder_whose_name_leaves_room_for_theirs(folder, enabled):
+    found = session_settings(TargetSpec(master="local[1]"), input_bytes=0, archive=None, sockets=Path(folder))
+    assert found.get("spark.python.unix.domain.socket.dir") == (folder if enabled else None)
+    assert ("spark.python.unix.domain.socket.enabled" in found) is enabled
+
+
+def test_a_path_with_a_blank_stays_one_flag():
+    (flag,) = (flag for flag in shlex.split(settings(archive=Path("/a b/c.jsa"))[FLAGS]) if "Shared" in flag)
+    assert flag == "-XX:SharedArchiveFile=/a b/c.jsa"
+    assert shlex.split(writing_flag(Path("/a b/c.jsa"))) == ["-XX:ArchiveClassesAtExit=/a b/c.jsa"]
 
 
 def test_a_cluster_gets_no_settings_of_this_machine():

@@ -126,24 +126,50 @@ class TestArchive:
             "classes.json", "spark-a.jsa", "spark-b.jsa", "spark-c.jsa",
         ]  # fmt: skip
 
-    @pytest.mark.parametrize("environ", [{SWITCH: "off"}, {"CI": "true"}])
-    def test_it_is_not_made_where_it_is_not_wanted(self, tmp_path, environ):
-        start_archiving(tmp_path / "cache", {**without_switches(), **environ})
-        assert not (tmp_path / "cache").exists()
+    @pytest.mark.parametrize(("environ", "starts"), [({SWITCH: "off"}, False), ({"CI": "true"}, False), ({}, True)])
+    def test_it_is_not_made_where_it_is_not_wanted(self, tmp_path, started, environ, starts):
+        start_archiving(tmp_path, {**without_switches(), **environ})
+        assert bool(started) is starts
 
-    def test_it_is_not_made_by_two_at_once(self, tmp_path):
+    def test_it_is_not_made_by_two_at_once(self, tmp_path, started):
         file = archive_file(tmp_path, find_java(os.environ))
         claim = file.with_suffix(".claim")
         claim.touch()
         assert make_archive(tmp_path) == file
-        start_archiving(tmp_path, without_switches())
         assert list(tmp_path.iterdir()) == [claim]
+        start_archiving(tmp_path, without_switches())
+        assert not started
+        os.utime(claim, (1, 1))  # whoever made it has been gone for long
+        start_archiving(tmp_path, without_switches())
+        assert started
+
+    @pytest.fixture
+    def started(self, monkeypatch):
+        """The commands that would have been started."""
+        if not find_java(os.environ).has_archive:
+            pytest.skip("this Java has no archive of its own classes")
+        commands: list[list[str]] = []
+        monkeypatch.setattr(subprocess, "Popen", lambda command, **_: commands.append(command))
+        return commands
+
+
+def test_a_message_shows_no_value_of_the_environment(tmp_path):
+    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
+    profile = "targets: {local: {conf: {spark.sql.shuffle.partitions: '${env:MANY}'}}}"
+    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, "profiles.yml": profile, **rows})
+    done = build(tmp_path, MANY="hunter2")
+    assert done.returncode == 2
+    assert "hunter2" not in done.stderr
+    assert "${env:MANY}" in done.stderr
+    assert "hunter2" not in (tmp_path / "target/logs/spark.log").read_text(encoding="utf-8")
 
 
 def without_switches() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in (SWITCH, "CI")}
 
 
-def build(folder: Path) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environ}
+    )

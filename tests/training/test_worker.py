@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -228,3 +230,15 @@ def test_a_worker_needs_neither_spark_nor_pydantic() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("container", ["frame", "matrix"])
+def test_a_missing_number_is_found_also_where_an_estimator_fits_others(container):
+    inner = call("sklearn.svm.SVR")
+    step = make_step(call("sklearn.ensemble.AdaBoostRegressor", estimator=inner), container=container)
+    group = sample_group(1, 30)
+    holed = [np.where(np.arange(30) == 7, np.nan, column) for column in group.columns]
+    outcome = train(step, [make_batch(step, dataclasses.replace(group, columns=holed), sample_group(2, 30))])
+    assert outcome[1]["status"] == "failed"
+    assert "Input X contains NaN" in outcome[1]["error"]
+    assert outcome[2]["status"] == "trained"
