@@ -155,18 +155,20 @@ def _draw(results: Mapping[str, list[Result]], file: Path) -> bool:
     left.set(xlabel="groups of 30 rows, LinearRegression", ylabel="whole process, s", title="Growth")
     left.grid(alpha=0.3)
     left.legend(frameon=False)
-    programs = [p for p in NAMES if any(r.program == p for rows in compared.values() for r in rows)]
-    width = 0.8 / len(programs)
-    for place, program in enumerate(programs):
-        for index, rows in enumerate(compared.values()):
-            for row in rows:
-                if row.program == program:
-                    label = NAMES[program].replace("`", "")
-                    right.bar(index + place * width, row.job / rows[0].job, width, color=f"C{place}", label=label)
+    labels = {program: NAMES[program.replace("flights_by_hand", "apply_in_pandas")] for program in NAMES}
+    shown = list(dict.fromkeys(labels.values()))
+    width = 0.8 / len(shown)
+    for index, rows in enumerate(compared.values()):
+        for row in rows:
+            place = shown.index(labels[row.program])
+            label = shown[place].replace("`", "")
+            right.bar(index + place * width, row.job / rows[0].job, width, color=f"C{place}", label=label)
     handles = dict(zip(*reversed(right.get_legend_handles_labels()), strict=True))
     right.legend(handles.values(), handles.keys(), frameon=False)
     right.set_xticks([i + 0.4 - width / 2 for i in range(len(compared))], list(compared))
-    right.set(yscale="log", ylabel="seconds of the job, mf = 1", title="Beside the peers")
+    right.set(yscale="log", ylim=(0.5, None), ylabel="seconds of the job, mf = 1", title="Beside the peers")
+    right.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    right.minorticks_off()
     right.axhline(1, color="black", linewidth=0.8)
     figure.savefig(file, metadata={"Date": None})
     return True

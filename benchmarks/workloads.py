@@ -82,7 +82,7 @@ WORKLOADS = {
         ),
         Workload(
             name="flights",
-            title="the project flights: 336,776 rows, six families of 16 to 4,044 groups, two at a time",
+            title="The project flights: 336,776 rows, six families of 16 to 4,044 groups, two at a time",
             peers=("flights_by_hand",),
         ),
         Workload(name="linear_1k", title="1,000 groups × 30 rows", sizes=_equal(1_000, 30)),
