@@ -132,12 +132,19 @@ def build(
 
     inputs = run_interruptibly(prepare, cancel=cancel)
     families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
+
+    def ended(*, interrupted: bool = False) -> BuildResult:
+        seconds, results = time.monotonic() - began, families.in_order()
+        done = BuildResult(run_id=run.run_id, families=results, seconds=seconds, interrupted=interrupted)
+        _write_run_results(run, done)
+        return done
+
     try:
         run_interruptibly(lambda cancelled: families.build_all(threads, cancelled), cancel=cancel)
-    finally:  # what was published before an interrupt stays, and is told
-        results = families.in_order()
-        done = BuildResult(run_id=run.run_id, families=results, seconds=time.monotonic() - began)
-        _write_run_results(run, done)
+    except KeyboardInterrupt:  # what was published before stays, and is told
+        ended(interrupted=True)
+        raise
+    done = ended()
     reporter.build_finished(done)
     return done
 

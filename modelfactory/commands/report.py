@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from modelfactory.commands.interrupt import INTERRUPTED
 from modelfactory.diagnostics import Diagnostic
 from modelfactory.plan.outcomes import FAULTS, SERVED, Status
 
@@ -71,16 +72,17 @@ class FamilyResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """What came of a build."""
+    """What came of a build; of one that was interrupted, only the families that had ended."""
 
     run_id: str
     families: tuple[FamilyResult, ...]
     seconds: float
+    interrupted: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 if every family was published, else the gravest reason: 2 for bad input, 1 for failures."""
-        return max((family.exit_code for family in self.families), default=0)
+        """0 if all was published, else the gravest reason: 130 for an interrupt, 2 for bad input, 1 for failures."""
+        return INTERRUPTED if self.interrupted else max((family.exit_code for family in self.families), default=0)
 
 
 class Reporter(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LinearRegression
-from support import RecordingReporter, workspace_of, write_project
+from support import ROOT, RecordingReporter, workspace_of, write_project
 
 from modelfactory.commands.build import build
 from modelfactory.commands.inspect import list_families, list_groups
@@ -100,6 +101,20 @@ def frame(**sizes: int) -> pd.DataFrame:
 def test_a_folder_whose_name_looks_like_a_pattern(spark, tmp_path):
     folder = project(tmp_path / "a [1] {b}", frame(x=9, y=12))
     assert run(folder, spark).statuses == {"trained": 2}
+
+
+@pytest.mark.parametrize(
+    "estimator", ["LinearRegression", "{class: RandomForestRegressor, params: {n_estimators: 50}}"]
+)
+def test_a_model_is_read_as_the_documentation_says(spark, tmp_path, estimator):
+    folder = project(tmp_path, frame(x=90, y=12), estimator=estimator)
+    run(folder, spark)
+    page = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "pickle.loads" in block)
+    code = code.replace("projects/flights/store/arr_delay_by_dest", str(folder / "store/sales"))
+    told: dict[str, Any] = {}
+    exec(code.replace('("dest", "=", "LAX")', '("shop", "=", "x")'), told)
+    assert told["model"].n_features_in_ == 2
 
 
 class TestOutcomes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -52,6 +53,9 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
     assert rest.strip().splitlines()[-1] == "interrupted"
     assert "Traceback" not in "".join(said) + rest
     assert [p.name for p in (tmp_path / "store/sales").iterdir()] == [".lock"]
+    (results,) = tmp_path.glob("target/runs/*/run_results.json")
+    told = json.loads(results.read_text(encoding="utf-8"))
+    assert (told["exit_code"], told["results"]) == (130, [])
 
 
 @pytest.mark.parametrize("after", [0.5, 1.5, 2.5, 4.0])
