@@ -104,6 +104,8 @@ def _opened(builder: SparkSession.Builder, starting: StartingSpark) -> tuple[Spa
     except SPARK_ERRORS as error:
         raise _does_not_start(starting, reason(error)) from error
     try:
+        # The thread that listens for accumulators would print a traceback when the JVM ends before it.
+        setattr(spark.sparkContext._accumulatorServer, "handle_error", lambda *_: None)  # noqa: B010 - a method to mypy
         spark.conf.get(MASTER)  # only now does Spark look at all settings
         return spark, slots_of(spark)
     except SPARK_ERRORS as error:
@@ -145,10 +147,9 @@ def _stop(spark: SparkSession, jvm: Jvm) -> None:
     """Stop a session, and with it its JVM.
 
     PySpark waits up to a second for its thread that listens for accumulators, of which there are none; that thread
-    ends at once, with a complaint, when the JVM is gone.
+    ends at once when the JVM is gone.
     """
     context = spark.sparkContext
-    setattr(context._accumulatorServer, "handle_error", lambda *_: None)  # noqa: B010 - it is a method to the type checker
 
     def stop() -> None:
         with suppress(*SPARK_ERRORS):  # the JVM may be gone

@@ -19,10 +19,11 @@ from support import FAMILY_YAML, write_project
 from modelfactory.commands.interrupt import run_interruptibly
 
 
-def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
+def slow_project(folder: Path) -> None:
+    """Write a project whose only family takes minutes."""
     rows = "\n".join(f"{shop},{-i},{i}" for shop in "abcd" for i in range(1, 20))
     write_project(
-        tmp_path,
+        folder,
         {
             "mf_project.yml": "name: demo\nestimator_packages: [sklearn, spark_estimators]\n",
             "rows.csv": f"shop,a,y\n{rows}\n",
@@ -32,6 +33,31 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
             "estimator: spark_estimators.Slow}]\n",
         },
     )
+
+
+def test_a_jvm_that_is_killed_is_one_message(tmp_path):
+    slow_project(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "START family sales" in line:
+            break
+    time.sleep(3)
+    (jvm,) = (pid for pid, name in alive_in(process.pid).items() if name == "java")
+    os.kill(jvm, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert said.count("error[MF602]") == said.count("error[") == 1
+
+
+def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
+    slow_project(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
         stderr=subprocess.PIPE,
@@ -83,15 +109,16 @@ def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
         time.sleep(0.1)
 
 
-def alive_in(session: int) -> list[str]:
-    """Return the processes of a session, in which all processes are that its first has started."""
-    found = []
+def alive_in(session: int) -> dict[int, str]:
+    """Return number and name of each process of a session, in which all are that its first has started."""
+    found = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            name, _, rest = file.read_text(encoding="utf-8").rpartition(")")
+            start, _, rest = file.read_text(encoding="utf-8").rpartition(")")
             state, _, _, number, *_ = rest.split()
             if int(number) == session and state != "Z":  # nobody may have asked yet how it ended
-                found.append(name)
+                pid, _, name = start.partition(" (")
+                found[int(pid)] = name
     return found
 
 
