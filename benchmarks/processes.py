@@ -21,16 +21,12 @@ class Watched:
         seconds: wall time of the whole process.
         peak: peak bytes by role: `driver` for the first process, `jvm`, and `workers` for all other Pythons. Each page
             that processes share counts once, in equal parts (PSS).
-        exit_code: its exit code.
         stdout: what it wrote.
-        stderr: the end of what it wrote there.
     """
 
     seconds: float = 0.0
     peak: dict[str, int] = field(default_factory=dict)
-    exit_code: int = 0
     stdout: str = ""
-    stderr: str = ""
 
 
 def run_watched(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Watched:
@@ -47,9 +43,8 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str] | None = 
     watched.seconds = time.perf_counter() - began
     stop.set()
     watcher.join()
-    watched.exit_code, watched.stderr = process.returncode, stderr[-4000:]
-    if watched.exit_code:
-        raise SystemExit(f"{' '.join(command)}\nexit code {watched.exit_code}\n{watched.stderr}")
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}\nexit code {process.returncode}\n{stderr[-4000:]}")
     return watched
 
 

@@ -36,6 +36,12 @@ label = "y"
 estimator = "Ridge"
 """
 """The same family in both formats, on a source `s`."""
+ONE_ROW = {
+    "families/f.yml": FAMILY_YAML,
+    "rows.csv": "k,x,y\na,1,2\n",
+    "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]",
+}
+"""Files of a whole project with that family."""
 
 
 def write_project(folder: Path, files: Mapping[str, str]) -> Path:

@@ -79,6 +79,8 @@ class SparkLog:
                 folder.rmdir()
 
     def _redact(self) -> None:
+        if not self._shown_as or not self.file.exists():
+            return
         before = self.file.read_text(encoding="utf-8", errors="replace")
         after = hide(before, self._shown_as)
         if after != before:

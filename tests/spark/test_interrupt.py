@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import FAMILY_YAML, write_project
+from support import ONE_ROW, write_project
 
 from modelfactory.commands.interrupt import run_interruptibly
 
@@ -35,19 +35,32 @@ def slow_project(folder: Path) -> None:
     )
 
 
-def test_a_jvm_that_is_killed_is_one_message(tmp_path):
-    slow_project(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
+def started_build(folder: Path, **environ: str) -> subprocess.Popen[str]:
+    """Start `mf build` in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(folder)],
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environ},
         start_new_session=True,
     )
+
+
+def slow_build(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """Start a build that takes minutes; return it while it trains, with what it has said."""
+    slow_project(folder)
+    process, said = started_build(folder), ""
     assert process.stderr is not None
     for line in process.stderr:
+        said += line
         if "START family sales" in line:
             break
     time.sleep(3)
+    return process, said
+
+
+def test_a_jvm_that_is_killed_is_one_message(tmp_path):
+    process, _ = slow_build(tmp_path)
     (jvm,) = (pid for pid, name in alive_in(process.pid).items() if name == "java")
     os.kill(jvm, signal.SIGKILL)
     _, said = process.communicate(timeout=60)
@@ -57,27 +70,14 @@ def test_a_jvm_that_is_killed_is_one_message(tmp_path):
 
 
 def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
-    slow_project(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = []
-    with process.stderr:
-        for line in process.stderr:
-            said.append(line)
-            if "START family sales" in line:
-                break
-        time.sleep(3)
-        process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        rest = process.stderr.read()
-    assert process.wait(timeout=30) == 130, rest
+    process, said = slow_build(tmp_path)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
     assert time.monotonic() - began < 20
     assert rest.strip().splitlines()[-1] == "interrupted"
-    assert "Traceback" not in "".join(said) + rest
+    assert "Traceback" not in said + rest
     assert [p.name for p in (tmp_path / "store/sales").iterdir()] == [".lock"]
     (results,) = tmp_path.glob("target/runs/*/run_results.json")
     told = json.loads(results.read_text(encoding="utf-8"))
@@ -86,16 +86,9 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
 
 @pytest.mark.parametrize("after", [0.5, 1.5, 2.5, 4.0])
 def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
-    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
-    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, **rows})
+    write_project(tmp_path, ONE_ROW)
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:  # short: the name of a socket has to fit
-        process = subprocess.Popen(
-            [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(tmp_path)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "TMPDIR": folder},
-            start_new_session=True,
-        )
+        process = started_build(tmp_path, TMPDIR=folder)
         time.sleep(after)
         process.send_signal(signal.SIGTERM if after == 1.5 else signal.SIGINT)
         _, said = process.communicate(timeout=30)

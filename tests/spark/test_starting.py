@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import FAMILY_YAML, write_project
+from support import FAMILY_YAML, ONE_ROW, write_project
 
 from modelfactory.commands.archiving import SWITCH, make_archive, start_archiving
 from modelfactory.project.specs import TargetSpec
@@ -73,8 +73,7 @@ class TestLog:
 )
 def test_a_wrong_setting_is_one_message(tmp_path, key, value, said):
     profile = f"targets: {{local: {{conf: {{{key}: {value}}}}}}}"
-    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
-    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, "profiles.yml": profile, **rows})
+    write_project(tmp_path, {"profiles.yml": profile, **ONE_ROW})
     done = build(tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2].startswith("error[MF402]: Spark does not start on `local[*]`: ")
@@ -154,9 +153,8 @@ class TestArchive:
 
 
 def test_a_message_shows_no_value_of_the_environment(tmp_path):
-    rows = {"rows.csv": "k,x,y\na,1,2\n", "sources/s.yml": "sources: [{name: s, path: rows.csv, format: csv}]"}
     profile = "targets: {local: {conf: {spark.sql.shuffle.partitions: '${env:MANY}'}}}"
-    write_project(tmp_path, {"families/f.yml": FAMILY_YAML, "profiles.yml": profile, **rows})
+    write_project(tmp_path, {"profiles.yml": profile, **ONE_ROW})
     done = build(tmp_path, MANY="hunter2")
     assert done.returncode == 2
     assert "hunter2" not in done.stderr
