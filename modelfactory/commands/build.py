@@ -72,7 +72,7 @@ def build_project(
         workspace = read.compile(select=select, exclude=exclude)
         reporter.warn(workspace.warnings)
         workspace.store.check_writable()
-        reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.master, project.shown_as)}")
+        reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.address, project.shown_as)}")
         from modelfactory.spark.session import session_of
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:

@@ -47,7 +47,7 @@ def debug(options: ProjectOptions, *, connection: bool) -> tuple[Check, ...]:
     except MfError as error:
         return (*checks, _failed("project", error))
     checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))
-    checks.append(Check("target", f"{project.target_name}: {project.target.master}"))
+    checks.append(Check("target", f"{project.target_name}: {project.target.address}"))
     checks.append(_checked("store", lambda: _store(project)))
     if connection:
         checks.append(_checked("connection", lambda: _connection(project)))

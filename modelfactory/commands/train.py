@@ -77,7 +77,8 @@ def train_family(
         try:
             clock.training_began = time.monotonic()
             try:
-                outcomes = _train(spark, step, table, found, schedule, staging, run, reporter)
+                memory = workspace.project.target.worker_memory
+                outcomes = _train(spark, step, table, found, schedule, staging, memory, run, reporter)
             except SparkFailed as error:
                 said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
                 raise BuildFailed(
@@ -167,6 +168,7 @@ def _train(
     found: CensusTable,
     schedule: Schedule,
     staging: Staging,
+    memory: int | None,
     run: Run,
     reporter: Reporter,
 ) -> Outcomes:
@@ -175,7 +177,7 @@ def _train(
 
     written = staging.folder / "spark"
     job = f"{run.run_id}/{step.family}"
-    outcomes = train_groups(spark, step, table, found, schedule, staging=written, job=job, report=report)
+    outcomes = train_groups(spark, step, table, found, schedule, staging=written, memory=memory, job=job, report=report)
     staging.adopt_models(written / FITTED_FOLDER)
     shutil.rmtree(written, ignore_errors=True)
     return outcomes

@@ -127,6 +127,7 @@ class _FamilyCompiler:
             (fit.task, fit.features, fit.estimator, fit.seed),
             None if evaluation is None else dataclasses.replace(evaluation, metrics=()),
             (spec.min_rows, spec.max_rows, spec.null_keys),
+            *(["sample"] if spec.on_too_many == "sample" else []),
         ]
         return TrainStep(
             family=spec.name,
@@ -141,6 +142,7 @@ class _FamilyCompiler:
             fit=fit,
             min_rows=spec.min_rows,
             max_rows=spec.max_rows,
+            on_too_many=spec.on_too_many,
             null_keys=spec.null_keys,
             max_failed_share=spec.max_failed.share,
             max_failed_count=spec.max_failed.count,

@@ -83,14 +83,16 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Me
     if step.fit.task == "classification":
         status[census.one_class] = Status.ONE_CLASS
     status[census.inexact] = Status.FAILED
-    if step.max_rows is not None:
+    if step.max_rows is not None and step.on_too_many == "skip":
         status[census.n_usable > step.max_rows] = Status.TOO_MANY_ROWS
     status[census.n_usable < step.min_rows] = Status.TOO_FEW_ROWS
     if step.null_keys == "skip":
         status[census.null_key] = Status.NULL_KEY
     train = status == ""
     bins = np.full(len(status), -1, dtype=np.int32)
-    costs = expected_seconds(step.fit, census.group[train], census.n_usable[train], measured)
+    n_rows = census.n_usable[train]
+    n_rows = np.where(step.samples(n_rows), step.max_rows or 0, n_rows)
+    costs = expected_seconds(step.fit, census.group[train], n_rows, measured)
     n_bins = min(len(costs), BINS_PER_SLOT * slots, max(slots, math.ceil(costs.sum() / BIN_SECONDS)))
     bins[train] = place(costs, census.group[train], n_bins)
     return Schedule(status, bins, n_bins)

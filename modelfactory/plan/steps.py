@@ -184,6 +184,7 @@ class TrainStep:
         fit: what the workers do.
         min_rows: fewest usable rows of a group that is trained.
         max_rows: most usable rows of a group that is trained, or None.
+        on_too_many: what becomes of groups with more: skipped, or fitted on a sample of `max_rows` rows.
         null_keys: what becomes of groups with a null in a key.
         max_failed_share: share of tried groups that may fail, or None where a count is given.
         max_failed_count: count of groups that may fail, or None where a share is given.
@@ -203,6 +204,7 @@ class TrainStep:
     fit: FitStep
     min_rows: int
     max_rows: int | None
+    on_too_many: Literal["skip", "sample"]
     null_keys: Literal["skip", "error", "group"]
     max_failed_share: float | None
     max_failed_count: int | None
@@ -246,6 +248,15 @@ class TrainStep:
     def counted_with(self) -> tuple[Any, ...]:
         """What two steps have in common whose groups can be counted by one census."""
         return (self.relation, self.where, self.keys)
+
+    def samples(self, n_usable: Any) -> Any:
+        """Tell which groups are fitted on a sample of their rows.
+
+        Args:
+            n_usable: usable rows of each group, an array of shape (g,).
+        """
+        most = self.max_rows if self.on_too_many == "sample" else None
+        return n_usable > (math.inf if most is None else most)
 
     def failures_allowed(self, tried: int) -> int:
         """Return how many of `tried` groups may fail in a version that is published."""

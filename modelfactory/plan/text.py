@@ -108,8 +108,12 @@ def _evaluation_text(evaluation: Evaluation | None, time: str | None) -> str:
 
 
 def _limits_text(step: TrainStep) -> str:
-    most = f" to {step.max_rows:,}" if step.max_rows is not None else ""
-    least = f"{step.min_rows:,}{most} rows" if most else f"at least {step.min_rows:,} row{'s' * (step.min_rows > 1)}"
+    if step.max_rows is None or step.on_too_many == "sample":
+        least = f"at least {step.min_rows:,} row{'s' * (step.min_rows > 1)}"
+    else:
+        least = f"{step.min_rows:,} to {step.max_rows:,} rows"
+    if step.max_rows is not None and step.on_too_many == "sample":
+        least += f", of which {step.max_rows:,} are sampled where there are more"
     nulls = {"skip": "null keys skipped", "error": "null keys are an error", "group": "null keys are a group"}
     if step.max_failed_count is not None:
         budget = f"at most {step.max_failed_count:,} may fail"

@@ -43,6 +43,13 @@ def _seconds(value: Any) -> Any:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def _bytes(value: Any) -> Any:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mg])b?", value.strip().lower()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be an amount of memory such as 512m or 2g")
+    return int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2]]))
+
+
 def _budget(value: Any) -> Any:
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())
@@ -65,6 +72,7 @@ def _option(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
 Share = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, lt=1)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Memory = Annotated[int, BeforeValidator(_bytes), Field(ge=512 << 20)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 Option = Annotated[Any, BeforeValidator(_option)]
 Written = Annotated[str, Field(min_length=1)]
@@ -241,7 +249,12 @@ class FamilySpec(Spec):
         description="A group with fewer usable rows is not trained: `too_few_rows`. Usable rows have a label.",
     )
     max_rows: Count | None = Field(
-        None, description="A group with more usable rows is not shipped to a worker: `too_many_rows`."
+        None, description="A group with more usable rows is not shipped to a worker, as `on_too_many` says."
+    )
+    on_too_many: Literal["skip", "sample"] = Field(
+        "skip",
+        description="What becomes of a group with more than `max_rows` usable rows: an outcome `too_many_rows`, or a "
+        "model fitted on a sample of `max_rows` of them, which depends on the rows and the `seed` alone.",
     )
     null_keys: Literal["skip", "error", "group"] = Field(
         "skip",
@@ -250,8 +263,8 @@ class FamilySpec(Spec):
     )
     timeout: Seconds | None = Field(
         None,
-        description="Longest time for one group, such as `10m`: `timed_out`. A fit inside compiled code is stopped "
-        "when it returns to Python.",
+        description="Longest time for one group, such as `10m`: `timed_out`. Compiled code that does not return to "
+        "Python is ended with its process, a tenth of the time and a second later.",
     )
     max_failed: Annotated[FailureBudgetSpec, BeforeValidator(_budget)] = Field(
         FailureBudgetSpec(share=0.01),
@@ -274,6 +287,8 @@ class FamilySpec(Spec):
             )
         if self.max_rows is not None and self.max_rows < self.min_rows:
             raise ValueError("`max_rows` is below `min_rows`: no group could be trained")
+        if self.on_too_many == "sample" and self.max_rows is None:
+            raise ValueError("`on_too_many: sample` needs `max_rows`, the size of the sample")
         if self.estimator is None and not self.pipeline:
             raise ValueError("needs an `estimator` or a `pipeline`")
         if self.preprocess is not None and self.pipeline:
@@ -304,7 +319,12 @@ class ProjectSpec(Spec):
 class TargetSpec(Spec):
     """Where to run: an entry of `profiles.yml`."""
 
-    master: str = Field("local[*]", description="Spark master URL.")
+    master: str = Field(
+        "local[*]", description="Spark master URL: `local[*]`, `spark://…`, `yarn`, `k8s://…`; not beside `remote`."
+    )
+    remote: Annotated[str, Field(pattern="^sc://.")] | None = Field(
+        None, description="URL of a Spark Connect server, such as `sc://host:15002`."
+    )
     store: str = Field(
         "store",
         description="Folder that holds model tables and manifests; a relative path starts at the project folder.",
@@ -313,6 +333,22 @@ class TargetSpec(Spec):
     threads: Annotated[int, BeforeValidator(_not_bool)] = Field(
         1, ge=1, description="How many families are built at once; `--threads` overrides it."
     )
+    worker_memory: Memory | None = Field(
+        None,
+        description="Memory that each of Spark's Python workers may allocate, such as `2g`, on Linux: a fit that wants "
+        "more fails with `MemoryError`, and costs its group alone. The libraries take some 300 MB of it.",
+    )
+
+    @property
+    def address(self) -> str:
+        """Where Spark is, without the parameters of a Spark Connect URL, which may be secret."""
+        return self.master if self.remote is None else self.remote.partition("/;")[0]
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.remote is not None and "master" in self.model_fields_set:
+            raise ValueError("`master` and `remote` exclude each other: a Spark Connect server has a master of its own")
+        return self
 
 
 class ProfilesSpec(Spec):

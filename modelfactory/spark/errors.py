@@ -28,6 +28,12 @@ def reason(error: BaseException) -> str:
     return line.split(" SQLSTATE:")[0].rstrip()
 
 
+def lost_worker(error: BaseException) -> bool:
+    """Tell whether a job failed because a worker or an executor died under it."""
+    text = f"{error}\n{getattr(error, '_stacktrace', '')}"
+    return any(word in text for word in ("Python worker exited unexpectedly", "ExecutorLostFailure"))
+
+
 def silence_query_logs() -> None:
     """Stop PySpark from logging each failed query as a long line of JSON; `mf` says it in its own words."""
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):

@@ -57,13 +57,21 @@ def session_settings(
         if own.get(key, value) != value:
             message = f"`{key}` of the target is `{own[key]}`; it has to be `{value}`"
             raise input_error(Code.BAD_VALUE, message, help="convert times in `sql`, with `convert_timezone`")
-    where = {**_ALWAYS, MASTER: target.master}
+    where = {**_ALWAYS, MASTER: _with_retries(target.master)}
     if not is_embedded(target):
         return {**where, **own}
     flags = _jvm_flags(input_bytes, archive, own.get(_DEFAULT_OPTIONS, "") + own.get(_OPTIONS, ""))
     return {**where, **_EMBEDDED, **_for_this_machine(sockets), _DEFAULT_OPTIONS: " ".join(flags), **own}
 
 
+def _with_retries(master: str) -> str:
+    """Have Spark try a task again also in a JVM of its own, where it would give up after the first attempt."""
+    found = re.fullmatch(r"local(?:\[([0-9]+|\*)\])?", master)
+    return f"local[{found[1] or 1},{_ATTEMPTS}]" if found else master
+
+
+_ATTEMPTS = 3
+"""How often a task is tried: at first in haste, then with each group apart, and once more for an accident."""
 _EMBEDDED = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

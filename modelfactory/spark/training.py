@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -16,12 +16,12 @@ from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
-from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason
-from modelfactory.spark.inputs import GROUP, LABEL, Input, literal_url
+from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
+from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, literal_url
 from modelfactory.spark.progress import watched
 from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
-_BIN, _FITTED = "_mf_bin", "_mf_fitted"
+_BIN, _RANK, _FITTED = "_mf_bin", "_mf_rank", "_mf_fitted"
 _SCHEDULE, _WRITTEN = "schedule.parquet", "written"
 FITTED_FOLDER = f"{_WRITTEN}/{_FITTED}=true"
 """Where in the staging folder the model table is written."""
@@ -39,6 +39,8 @@ _PARQUET_OPTIONS = {
 
 Outcomes = dict[str, pa.ChunkedArray]
 """What the workers reported, by column."""
+Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What runs on the workers: rows in, outcomes out."""
 
 
 def train_groups(
@@ -49,6 +51,7 @@ def train_groups(
     schedule: Schedule,
     *,
     staging: Path,
+    memory: int | None,
     job: str,
     report: Callable[[int], None],
 ) -> Outcomes:
@@ -61,6 +64,7 @@ def train_groups(
         found: the census.
         schedule: which groups are trained, and in which bins.
         staging: folder to write to; `FITTED_FOLDER` in it will hold the model table.
+        memory: bytes that a worker may allocate, or None.
         job: name of the job, unique in the session.
         report: called with the number of groups done.
 
@@ -72,20 +76,34 @@ def train_groups(
     """
     if schedule.n_bins == 0:
         return _read_outcomes(staging)
+    sample = step.max_rows if (step.samples(found.census.n_usable) & schedule.to_train).any() else None
+
+    def write(*, isolated: bool) -> None:
+        placed = placed_groups(spark, table, found, schedule, staging / _SCHEDULE)
+        worker = _worker(step.fit, memory, isolated=isolated)
+        outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins, worker, sample=sample)
+        options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
+        _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_FITTED).parquet(
+            f"file://{staging / _WRITTEN}"
+        )
+
     try:
         with watched(spark, job, schedule.bin[schedule.to_train], report):
-            placed = placed_groups(spark, table, found, schedule, staging / _SCHEDULE)
-            outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins)
-            options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
-            _with_keys(outcomes, table, placed).write.options(**options).partitionBy(_FITTED).parquet(
-                f"file://{staging / _WRITTEN}"
-            )
+            try:
+                write(isolated=False)
+            except SPARK_ERRORS as error:
+                if not lost_worker(error):
+                    raise
+                # Where Spark tries a task once only, or forgets its attempts with a stage: once more with care.
+                write(isolated=True)
     except SPARK_ERRORS as error:
         raise SparkFailed(reason(error)) from error
     return _read_outcomes(staging)
 
 
-def fitted_groups(fit: FitStep, table: Input, placed: DataFrame, n_bins: int) -> DataFrame:
+def fitted_groups(
+    fit: FitStep, table: Input, placed: DataFrame, n_bins: int, worker: Worker, *, sample: int | None = None
+) -> DataFrame:
     """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again.
 
     Args:
@@ -93,16 +111,22 @@ def fitted_groups(fit: FitStep, table: Input, placed: DataFrame, n_bins: int) ->
         table: the input.
         placed: the groups to train, each with its bin.
         n_bins: how many bins there are.
+        worker: what fits them.
+        sample: most rows of a group, of which those are taken whose hashes are the least; None for all.
     """
     rows = table.rows.where(F.col(LABEL).isNotNull()) if fit.has_label else table.rows
+    chosen = rows.select(*table.travel).join(F.broadcast(placed.select(GROUP, _BIN)), GROUP)
+    if sample is not None:
+        # Another hash than the one that chooses rows for the holdout, or the two choices would not be independent.
+        order = F.xxhash64(F.lit(fit.seed), F.col(ROW))
+        ranked = chosen.withColumn(_RANK, F.row_number().over(Window.partitionBy(GROUP).orderBy(order, ROW)))
+        chosen = ranked.where(F.col(_RANK) <= sample)
     binned = (
-        rows.select(*table.travel)
-        .join(F.broadcast(placed.select(GROUP, _BIN)), GROUP)
-        .repartitionById(n_bins, F.col(_BIN))
+        chosen.repartitionById(n_bins, F.col(_BIN))
         .sortWithinPartitions(GROUP)  # one column of numbers: a radix sort; the worker sorts inside a group
         .select(*table.travel)
     )
-    return binned.mapInArrow(_worker(fit), OUTCOME_DDL)
+    return binned.mapInArrow(worker, OUTCOME_DDL)
 
 
 def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedule: Schedule, file: Path) -> DataFrame:
@@ -123,13 +147,28 @@ def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedul
     return spark.read.schema(types).parquet(literal_url(file))
 
 
-def _worker(fit: FitStep) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return what crosses to the workers: a frozen step, and the name of a function of `training`."""
+def _worker(fit: FitStep, memory: int | None, *, isolated: bool) -> Worker:
+    """Return what crosses to the workers: a frozen step, and the names of functions of `training`.
+
+    Args:
+        fit: what to do.
+        memory: bytes that a worker may allocate, or None.
+        isolated: fit each group apart; else only where Spark tries a task again, since a group may have killed the
+            worker of the first attempt.
+    """
 
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        from modelfactory.training.memory import give_way, limit_memory
         from modelfactory.training.worker import train_batches
 
-        return train_batches(fit, batches)
+        give_way()
+        if memory is not None:
+            limit_memory(memory)
+        context = TaskContext.get()
+        again = context is not None and context.attemptNumber() > 0
+        return train_batches(fit, batches, isolated=isolated or again)
 
     return train
 

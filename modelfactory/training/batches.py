@@ -148,10 +148,16 @@ def whole_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
+def group_bounds(table: pa.Table) -> Rows:
+    """Return where the groups of a table begin, and where the last ends, shape (g + 1,)."""
+    ids = table.column(0).to_numpy()
+    return np.concatenate(([0], np.flatnonzero(ids[1:] != ids[:-1]) + 1, [len(ids)]))
+
+
 def read_chunk(step: FitStep, table: pa.Table) -> Chunk:
     """Read a table of whole groups."""
     ids, hashes = table.column(0).to_numpy(), table.column(1).to_numpy()
-    bounds = np.concatenate(([0], np.flatnonzero(ids[1:] != ids[:-1]) + 1, [len(ids)]))
+    bounds = group_bounds(table)
     arrived = _order(hashes, bounds)
     p = len(step.features)
     rest = iter(range(2 + p, table.num_columns))

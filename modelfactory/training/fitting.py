@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import io
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -20,12 +24,15 @@ from modelfactory.training.clock import FitClock
 from modelfactory.training.encoding import EncodedModel, encode_model
 from modelfactory.training.estimators import Template, name_features
 from modelfactory.training.evaluation import mean_of, measure, measure_baseline
+from modelfactory.training.isolation import Death
 from modelfactory.training.splitting import splits
 
 ERROR_LENGTH = 500
 WARNINGS_KEPT = 5
 LONGEST_ALARM = 1e8
 """Seconds; the system's timer takes no more than some centuries."""
+LONGEST_WATCH = 1e6
+"""Seconds; the watchdog counts microseconds in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +70,14 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
     Returns:
         The outcome; a fault of the group is one too.
     """
-    clock = FitClock()
-    with warnings.catch_warnings(record=True) as caught:
+    clock, printed = FitClock(), _Printed()
+    with warnings.catch_warnings(record=True) as caught, printed.taken():
         warnings.simplefilter("always")
         try:
             with _time_limit(step.timeout):
                 fields = _fitted(step, template, rows, measured, clock)
         except GroupTimeout:
-            fields = {"status": Status.TIMED_OUT, "error": f"took longer than {step.timeout:g} s"}
+            fields = _timed_out(step)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -81,7 +88,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
         data_digest=rows.digest,
         fit_seconds=clock.wall,
         cpu_seconds=clock.cpu,
-        warnings=tuple(list(said)[:WARNINGS_KEPT]),
+        warnings=(*list(said)[:WARNINGS_KEPT], *printed.said()),
         **fields,
     )
 
@@ -89,6 +96,25 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
 def failed_group(rows: GroupRows, error: Exception) -> FitOutcome:
     """Return the outcome of a group whose estimator could not even be made."""
     return FitOutcome(group=rows.group, data_digest=rows.digest, **_fault(error))
+
+
+def lost_group(step: FitStep, rows: GroupRows, death: Death) -> FitOutcome:
+    """Return the outcome of a group that killed its process, or had to be killed with it.
+
+    Args:
+        step: what was to be done.
+        rows: the group.
+        death: how the process ended.
+    """
+    if step.timeout is not None and death.seconds > step.timeout:
+        fields = _timed_out(step)
+    else:
+        fields = {"status": Status.CRASHED, "error_type": death.kind, "error": death.text}
+    return FitOutcome(group=rows.group, data_digest=rows.digest, **fields)
+
+
+def _timed_out(step: FitStep) -> dict[str, Any]:
+    return {"status": Status.TIMED_OUT, "error": f"took longer than {step.timeout:g} s"}
 
 
 def _fault(error: BaseException) -> dict[str, Any]:
@@ -175,9 +201,34 @@ def _bounded(error: object) -> str:
     return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
 
 
+class _Printed(io.TextIOBase):
+    """Takes what Python code prints in place of the terminal, and keeps the beginning."""
+
+    def __init__(self) -> None:
+        self._kept = ""
+
+    def write(self, text: str) -> int:
+        self._kept += text[: 4 * ERROR_LENGTH - len(self._kept)]
+        return len(text)
+
+    def said(self) -> tuple[str, ...]:
+        """Return what was printed as one text, or nothing."""
+        return (f"printed: {_bounded(self._kept)}",) if self._kept.strip() else ()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take what is printed in the block."""
+        with contextlib.redirect_stdout(self), contextlib.redirect_stderr(self):
+            yield
+
+
 @contextmanager
 def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise `GroupTimeout` inside the block after some seconds, as soon as Python code runs."""
+    """Raise `GroupTimeout` inside the block after some seconds, as soon as Python code runs.
+
+    Code that is not Python's can be stopped with its process only: some time later a watchdog ends that, and Spark
+    tries the bin again with each group apart.
+    """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -194,10 +245,19 @@ def _time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, expire)
         # It rings again, for code that swallows everything it is thrown.
         signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_ALARM), 1.0)
+        faulthandler.dump_traceback_later(
+            min(seconds + _grace(seconds), LONGEST_WATCH), exit=True, file=sys.__stderr__ or 2
+        )
         yield
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
     if time.monotonic() > ends:
         raise GroupTimeout
+
+
+def _grace(seconds: float) -> float:
+    """Return how long a group may swallow its timeout before its process is ended, in seconds."""
+    return min(1.0 + seconds / 10, 30.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import joblib
 import numpy as np
@@ -13,9 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
-from modelfactory.training.batches import Chunk, read_chunk, whole_groups
-from modelfactory.training.estimators import Template, make_template
-from modelfactory.training.fitting import FitOutcome, failed_group, fit_group
+from modelfactory.training.batches import Chunk, group_bounds, read_chunk, whole_groups
+from modelfactory.training.estimators import make_template
+from modelfactory.training.fitting import FitOutcome, failed_group, fit_group, lost_group
+from modelfactory.training.isolation import Death, apart
 from modelfactory.training.linear import make_solver
 from modelfactory.training.outcomes import outcome_batch, solved_batch
 from modelfactory.training.splitting import measured_in
@@ -24,52 +26,85 @@ _BATCH_BYTES = 16 << 20
 _BATCH_GROUPS = 5_000
 
 
-def train_batches(step: FitStep, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def train_batches(
+    step: FitStep, batches: Iterable[pa.RecordBatch], *, isolated: bool = False
+) -> Iterator[pa.RecordBatch]:
     """Fit every group of a stream.
 
     Args:
         step: what to do.
         batches: columns as in `training.batches`; the rows of each group stand together.
+        isolated: fit each group so that, if it kills its process, it costs no other group; the models are the same to
+            the byte, in more time.
 
     Yields:
         Batches of `OUTCOME_SCHEMA`, one row per group.
     """
     with threadpool_limits(1), joblib.parallel_config(backend="sequential"):
         try:
-            template = make_template(step.estimator, step.seed)
+            fitter = _Fitter(step)
         except Exception as error:
             outcomes = _failed(step, batches, error)
         else:
-            outcomes = _trained(step, template, batches)
+            fit = fitter.fit_apart if isolated else fitter.fit
+            outcomes = (outcome for table in whole_groups(batches) for outcome in fit(table))
         yield from _gathered(outcomes)
 
 
-def _trained(
-    step: FitStep, template: Template, batches: Iterable[pa.RecordBatch]
-) -> Iterator[FitOutcome | pa.RecordBatch]:
-    if step.linear_solve is not None:
-        template = replace(template, random_states=())  # a direct solver draws nothing, here or in scikit-learn
-    solver = make_solver(step, template)
-    checked = False
-    for table in whole_groups(batches):
+_Outcome: TypeAlias = FitOutcome | pa.RecordBatch
+"""What came of a group, or of several as a batch of `OUTCOME_SCHEMA`."""
+
+
+class _Fitter:
+    """Fits the groups of a family."""
+
+    def __init__(self, step: FitStep) -> None:
+        template = make_template(step.estimator, step.seed)
+        if step.linear_solve is not None:
+            template = replace(template, random_states=())  # a direct solver draws nothing, here or in scikit-learn
+        self._step = step
+        self._template = template
+        self._solver = make_solver(step, template)
+        self._checked = False
+
+    def fit(self, table: pa.Table) -> Iterator[_Outcome]:
+        """Fit the groups of a table, which has them whole."""
+        step = self._step
         chunk = read_chunk(step, table)
         del table  # what it holds is as large as the matrix of its groups
         measured = measured_in(step.evaluation, step.seed, chunk.row_hash, chunk.time, chunk.bounds)
         finite = chunk.finite()
         left = np.arange(len(chunk))
-        if solver is not None:
-            solved = solver.solve(chunk, measured, finite)
+        if self._solver is not None:
+            solved = self._solver.solve(chunk, measured, finite)
             if len(solved.index):
                 yield solved_batch(chunk, solved)
             left = np.setdiff1d(left, solved.index, assume_unique=True)
         for index in left.tolist():
-            assume_finite = bool(finite[index]) and template.alone
+            assume_finite = bool(finite[index]) and self._template.alone
             # The parameters are the same in all groups: once a fit has checked them, the others need not.
-            with config_context(assume_finite=assume_finite, skip_parameter_validation=checked):
+            with config_context(assume_finite=assume_finite, skip_parameter_validation=self._checked):
                 rows = slice(chunk.bounds[index], chunk.bounds[index + 1])
-                outcome = fit_group(step, template, chunk.group(index), measured[rows])
-            checked = checked or outcome.status == Status.TRAINED
+                outcome = fit_group(step, self._template, chunk.group(index), measured[rows])
+            self._checked = self._checked or outcome.status == Status.TRAINED
             yield outcome
+
+    def fit_apart(self, table: pa.Table) -> Iterator[_Outcome]:
+        """Fit the groups of a table in child processes, of which none dies for more than one group."""
+        bounds = group_bounds(table)
+
+        def rows_of(index: int) -> pa.Table:
+            return table.slice(bounds[index], bounds[index + 1] - bounds[index])
+
+        def fit(index: int) -> _Outcome:
+            (outcome,) = self.fit(rows_of(index))
+            return outcome
+
+        for index, outcome in enumerate(apart(fit, len(bounds) - 1, limit=self._step.timeout)):
+            if isinstance(outcome, Death):
+                yield lost_group(self._step, read_chunk(self._step, rows_of(index)).group(0), outcome)
+            else:
+                yield outcome
 
 
 def _failed(step: FitStep, batches: Iterable[pa.RecordBatch], error: Exception) -> Iterator[FitOutcome]:

@@ -505,7 +505,7 @@ class TestInput:
         schedule = schedule_groups(step, found.census, slots=2)
         placed = placed_groups(spark, table, found, schedule, tmp_path / "schedule.parquet")
         plan = (
-            fitted_groups(step.fit, table, placed, schedule.n_bins)
+            fitted_groups(step.fit, table, placed, schedule.n_bins, lambda batches: batches)
             ._jdf.queryExecution()
             .explainString(spark._jvm.org.apache.spark.sql.execution.ExplainMode.fromString("simple"))
         )
