@@ -52,6 +52,7 @@ class Code(StrEnum):
     STORE = "MF403"
     STORE_SCHEMA = "MF404"
     STORE_LOCKED = "MF405"
+    WORKERS = "MF406"
     NOTHING_SELECTED = "MF501"
     BAD_OPTION = "MF502"
     NOT_BUILT = "MF503"

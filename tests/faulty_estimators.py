@@ -117,9 +117,17 @@ NUMBERS = {fault.__name__: number for number, fault in enumerate(FAULTS, start=1
 
 
 class Faulty(RegressorMixin, BaseEstimator):
-    """Predicts the mean of the label; where all of the first feature is a number of `NUMBERS`, that goes wrong."""
+    """Predicts the mean of the label; where all of the first feature is a number of `NUMBERS`, that goes wrong.
+
+    Args:
+        pause: seconds that each fit takes.
+    """
+
+    def __init__(self, pause=0.0):
+        self.pause = pause
 
     def fit(self, X, y):
+        time.sleep(self.pause)
         first = np.asarray(X)[:, 0]
         self.mean_ = float(np.mean(y))
         self.noise_ = np.random.normal()  # seeded by the group's key

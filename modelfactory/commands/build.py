@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import json
 import threading
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from modelfactory.spark.inputs import Input
+    from modelfactory.spark.probe import Workers
 
 
 def build_project(
@@ -72,10 +74,13 @@ def build_project(
         workspace = read.compile(select=select, exclude=exclude)
         reporter.warn(workspace.warnings)
         workspace.store.check_writable()
-        reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.address, project.shown_as)}")
+        how = "starting Spark on" if project.target.remote is None else "connecting to Spark at"
+        reporter.note(f"Run {run.run_id}: {how} {hide(project.target.address, project.shown_as)}")
         from modelfactory.spark.session import session_of
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:
+            if not starting.embedded:
+                run = _with_workers(spark, run)
             done = build(
                 workspace,
                 reporter,
@@ -238,6 +243,22 @@ class _Families:
             diagnostics=failure.diagnostics,
             exit_code=failure.exit_code,
         )
+
+
+def _with_workers(spark: SparkSession, run: Run) -> Run:
+    """Return the run with the versions that its workers have.
+
+    Raises:
+        InputError: the workers cannot train what is loaded here.
+    """
+    from modelfactory.spark.probe import probe_workers
+    from modelfactory.spark.session import cancel_jobs
+
+    def probe(_: threading.Event) -> Workers:
+        return probe_workers(spark, run.libraries)
+
+    workers = run_interruptibly(probe, cancel=lambda: cancel_jobs(spark))
+    return dataclasses.replace(run, libraries=dict(workers.libraries))
 
 
 def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:

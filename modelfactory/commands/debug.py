@@ -85,5 +85,9 @@ def _connection(project: Project) -> str:
 
     run = start_run(project.root)
     with open_session(project.target, name="mf debug", log=run.log, shown_as=project.shown_as) as spark:
-        workers = probe_workers(spark)
-    return f"Spark {workers.spark}, {workers.slots} slots, workers run Python {workers.python} at {workers.executable}"
+        workers = probe_workers(spark, run.libraries)
+    told = workers.libraries
+    return (
+        f"Spark {told['pyspark']}, {workers.slots} slots, workers run Python {told['python']} at {workers.executable} "
+        f"with scikit-learn {told['scikit-learn']}"
+    )

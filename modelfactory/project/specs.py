@@ -9,7 +9,7 @@ import math
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -48,6 +48,12 @@ def _bytes(value: Any) -> Any:
     if found is None:
         raise ValueError("must be an amount of memory such as 512m or 2g")
     return int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2]]))
+
+
+def _connect_url(value: str) -> str:
+    if not re.match(r"sc://[^/:;]+", value):
+        raise ValueError("must be the URL of a Spark Connect server, such as sc://host:15002")
+    return value
 
 
 def _budget(value: Any) -> Any:
@@ -322,7 +328,7 @@ class TargetSpec(Spec):
     master: str = Field(
         "local[*]", description="Spark master URL: `local[*]`, `spark://…`, `yarn`, `k8s://…`; not beside `remote`."
     )
-    remote: Annotated[str, Field(pattern="^sc://.")] | None = Field(
+    remote: Annotated[str, AfterValidator(_connect_url)] | None = Field(
         None, description="URL of a Spark Connect server, such as `sc://host:15002`."
     )
     store: str = Field(

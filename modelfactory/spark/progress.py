@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from pyspark import StatusTracker
-from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession, is_remote
 
 from modelfactory.spark.errors import SPARK_ERRORS
 
@@ -32,21 +33,34 @@ def watched(
         report: called with the number of groups done.
     """
     done_after = np.concatenate(([0], np.cumsum(np.bincount(bins)))) if len(bins) else np.zeros(1, dtype=np.int64)
+    last = -1
+
+    def tell(tasks: int) -> None:
+        nonlocal last
+        done = int(done_after[tasks])
+        if done != last:
+            report(done)
+            last = done
+
+    n_bins = len(done_after) - 1
+    with _hearing(spark, n_bins, tell) if is_remote() else _asking(spark, job, n_bins, tell):
+        yield
+
+
+@contextmanager
+def _asking(spark: SparkSession, job: str, n_bins: int, tell: Callable[[int], None]) -> Iterator[None]:
+    """Ask the JVM again and again how many tasks are done."""
     stop = threading.Event()
     context = spark.sparkContext
     context.setJobGroup(job, job)
 
     def watch() -> None:
         tracker = context.statusTracker()
-        last = -1
         while not stop.wait(_INTERVAL):
             try:
-                done = int(done_after[_tasks_done(tracker, job, len(done_after) - 1)])
+                tell(_tasks_done(tracker, job, n_bins))
             except SPARK_ERRORS:  # the job itself will fail and say why
                 return
-            if done != last:
-                report(done)
-                last = done
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -55,6 +69,23 @@ def watched(
     finally:
         stop.set()
         watcher.join()
+
+
+@contextmanager
+def _hearing(spark: SparkSession, n_bins: int, tell: Callable[[int], None]) -> Iterator[None]:
+    """Hear from a Spark Connect server how many tasks are done; it does not say of which job."""
+
+    def hear(stages: Iterable[Any] | None, *_: object, **__: object) -> None:
+        done = [stage.num_completed_tasks for stage in stages or () if stage.num_tasks == n_bins]
+        if done:
+            tell(min(max(done), n_bins))  # a task that was tried twice counts twice
+
+    handler = cast(Any, hear)  # of the parameters that a handler has, one is of use
+    spark.registerProgressHandler(handler)
+    try:
+        yield
+    finally:
+        spark.removeProgressHandler(handler)
 
 
 def _tasks_done(tracker: StatusTracker, job: str, n_bins: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,21 +12,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession, is_remote
 
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.specs import TargetSpec
+from modelfactory.spark.connect import connected
 from modelfactory.spark.errors import SPARK_ERRORS, reason, silence_query_logs
 from modelfactory.spark.jvm import Jvm, JvmEnded
-from modelfactory.spark.settings import BATCH_ROWS, MASTER, PINNED
+from modelfactory.spark.settings import BATCH_ROWS, MASTER, PINNED, worker_python
+from modelfactory.spark.shipping import ship_code
 from modelfactory.spark.starting import StartingSpark, starting_spark
 
 _T = TypeVar("_T")
+_SLOTS_UNKNOWN = 8
+"""Tasks at once that are taken for granted where a server does not tell."""
 BATCH_BYTES = 64 << 20
 """Bytes that Spark gives a worker at a time, as far as rows are numbers; also Spark's own limit."""
 
@@ -63,23 +67,35 @@ def session_of(starting: StartingSpark, *, name: str) -> Iterator[SparkSession]:
     """
     if starting.log is not None:
         starting.log.keep()
+    if starting.jvm is None:
+        opened = connected(str(starting.target.remote), starting.settings, name=name)
+    else:
+        opened = _attached(starting, starting.jvm, name=name)
+    with opened as spark:
+        silence_query_logs()
+        if not starting.embedded:
+            ship_code(spark, starting.folder)
+        yield spark
+
+
+@contextmanager
+def _attached(starting: StartingSpark, jvm: Jvm, *, name: str) -> Iterator[SparkSession]:
+    """Open a session in the JVM that was started here."""
     try:
-        port, secret = starting.jvm.connection()
+        port, secret = jvm.connection()
     except JvmEnded as error:
         raise _does_not_start(starting, str(error)) from error
     attach = {"PYSPARK_GATEWAY_PORT": str(port), "PYSPARK_GATEWAY_SECRET": secret}
-    # The workers' Python is `python3` of PATH unless this says otherwise.
-    python = {"PYSPARK_PYTHON": sys.executable} if starting.embedded else {}
+    python = worker_python(starting.target, os.environ)
     with ExitStack() as stack:
-        stack.enter_context(_environment(python))
+        stack.enter_context(_environment({"PYSPARK_PYTHON": python}))
         stack.callback(_forget_jvm)
         builder = SparkSession.builder.appName(name)
         for key, value in starting.settings.items():
             builder = builder.config(key, value)
         with _environment(attach):
-            spark, slots = _apart(lambda: _opened(builder, starting), starting.jvm)
-        stack.callback(_stop, spark, starting.jvm)
-        silence_query_logs()
+            spark, slots = _apart(lambda: _opened(builder, starting, jvm), jvm)
+        stack.callback(_stop, spark, jvm)
         if starting.embedded and slots > 1:
             stack.enter_context(_warming_up(spark))
         yield spark
@@ -97,7 +113,7 @@ def _apart(work: Callable[[], _T], jvm: Jvm) -> _T:
             raise
 
 
-def _opened(builder: SparkSession.Builder, starting: StartingSpark) -> tuple[SparkSession, int]:
+def _opened(builder: SparkSession.Builder, starting: StartingSpark, jvm: Jvm) -> tuple[SparkSession, int]:
     """Return a new session and its slots."""
     try:
         spark = builder.getOrCreate()
@@ -110,7 +126,7 @@ def _opened(builder: SparkSession.Builder, starting: StartingSpark) -> tuple[Spa
         return spark, slots_of(spark)
     except SPARK_ERRORS as error:
         wrong = _does_not_start(starting, reason(error))
-        _stop(spark, starting.jvm)
+        _stop(spark, jvm)
         raise wrong from error
 
 
@@ -202,12 +218,19 @@ def limit_batches(spark: SparkSession, steps: Sequence[TrainStep], own: Collecti
 
 def cancel_jobs(spark: SparkSession) -> None:
     """Cancel every job of the session; it stays usable."""
-    spark.sparkContext.cancelAllJobs()
+    if is_remote():
+        spark.interruptAll()
+    else:
+        spark.sparkContext.cancelAllJobs()
 
 
 def slots_of(spark: SparkSession) -> int:
     """Return how many tasks the session runs at once."""
-    return int(spark.sparkContext.defaultParallelism)
+    if not is_remote():
+        return int(spark.sparkContext.defaultParallelism)
+    plan: Any = spark.range(1)
+    told = re.search(r"splits=Some\((\d+)\)|splits=(\d+)", plan._explain_string())
+    return int(told[1] or told[2]) if told else _SLOTS_UNKNOWN
 
 
 @contextmanager

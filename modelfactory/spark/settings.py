@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from modelfactory.diagnostics import Code, input_error
@@ -34,8 +35,17 @@ _DEFAULT_OPTIONS, _OPTIONS = "spark.driver.defaultJavaOptions", "spark.driver.ex
 
 
 def is_embedded(target: TargetSpec) -> bool:
-    """Tell whether Spark runs inside this machine's JVM."""
-    return target.master.startswith("local")
+    """Tell whether Spark runs inside one JVM on this machine."""
+    return target.remote is None and re.match(r"local(\[|$)", target.master) is not None
+
+
+def worker_python(target: TargetSpec, environ: Mapping[str, str]) -> str:
+    """Return the Python of Spark's workers: the one that runs `mf`, unless it runs elsewhere and the user says another.
+
+    Spark itself would take `python3` of the path.
+    """
+    named = target.conf.get("spark.pyspark.python") or environ.get("PYSPARK_PYTHON")
+    return sys.executable if is_embedded(target) or named is None else str(named)
 
 
 def session_settings(
@@ -57,9 +67,11 @@ def session_settings(
         if own.get(key, value) != value:
             message = f"`{key}` of the target is `{own[key]}`; it has to be `{value}`"
             raise input_error(Code.BAD_VALUE, message, help="convert times in `sql`, with `convert_timezone`")
+    if target.remote is not None:
+        return {**_ALWAYS, **own}
     where = {**_ALWAYS, MASTER: _with_retries(target.master)}
     if not is_embedded(target):
-        return {**where, **own}
+        return {**where, "spark.ui.showConsoleProgress": "false", **own}
     flags = _jvm_flags(input_bytes, archive, own.get(_DEFAULT_OPTIONS, "") + own.get(_OPTIONS, ""))
     return {**where, **_EMBEDDED, **_for_this_machine(sockets), _DEFAULT_OPTIONS: " ".join(flags), **own}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,24 +16,31 @@ from modelfactory.project.specs import TargetSpec
 from modelfactory.spark.archive import find_archive
 from modelfactory.spark.java import find_java
 from modelfactory.spark.jvm import Jvm, starting_jvm
-from modelfactory.spark.settings import is_embedded, session_settings
+from modelfactory.spark.settings import is_embedded, session_settings, worker_python
 
 
 @dataclass(frozen=True, slots=True)
 class StartingSpark:
-    """A Spark whose JVM is starting.
+    """A Spark that is starting.
 
     Attributes:
-        jvm: the JVM.
+        target: where it runs.
         settings: settings of the session.
-        embedded: it runs inside this machine's JVM.
-        log: file that takes what it prints.
+        folder: an empty folder of its own.
+        jvm: the JVM of its driver; None where that is a Spark Connect server's.
+        log: file that takes what the JVM prints.
     """
 
-    jvm: Jvm
+    target: TargetSpec
     settings: Mapping[str, str]
-    embedded: bool
+    folder: Path
+    jvm: Jvm | None
     log: SparkLog | None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it runs inside one JVM on this machine."""
+        return is_embedded(self.target)
 
 
 class SparkLog:
@@ -96,7 +102,7 @@ def starting_spark(
     input_bytes: int | None = None,
     cache: Path | None = None,
 ) -> Iterator[StartingSpark]:
-    """Start the JVM of a target's Spark, and end it at the end.
+    """Start the JVM of a target's Spark, and end it at the end; a Spark Connect server has one already.
 
     Args:
         target: where to run.
@@ -108,20 +114,23 @@ def starting_spark(
     Raises:
         InputError: there is no fit Java, or the target sets what has to be as it is.
     """
-    words = SparkLog(log, shown_as) if log is not None else None
-    embedded = is_embedded(target)
-    # The JVM, too, starts Pythons, to look for data sources.
-    environ = {**os.environ, "PYSPARK_PYTHON": sys.executable} if embedded else os.environ
     try:
-        java = find_java(environ)
-        archive = find_archive(cache, java) if cache is not None else None
-        with (
-            TemporaryDirectory(prefix="mf-jvm-", ignore_cleanup_errors=True) as folder,
-            words.taking() if words is not None else nullcontext() as output,
-        ):
+        with TemporaryDirectory(prefix="mf-jvm-", ignore_cleanup_errors=True) as folder:
             place = Path(folder)
+            if target.remote is not None:
+                settings = session_settings(target, input_bytes=None, archive=None, sockets=place)
+                yield StartingSpark(target, settings, place, None, None)
+                return
+            # The JVM, too, starts Pythons, to look for data sources.
+            environ = {**os.environ, "PYSPARK_PYTHON": worker_python(target, os.environ)}
+            java = find_java(environ)
+            archive = find_archive(cache, java) if cache is not None else None
+            words = SparkLog(log, shown_as) if log is not None else None
             settings = session_settings(target, input_bytes=input_bytes, archive=archive, sockets=place)
-            with starting_jvm(settings, java=java, folder=place, output=output, environ=environ) as jvm:
-                yield StartingSpark(jvm, settings, embedded, words)
+            with (
+                words.taking() if words is not None else nullcontext() as output,
+                starting_jvm(settings, java=java, folder=place, output=output, environ=environ) as jvm,
+            ):
+                yield StartingSpark(target, settings, place, jvm, words)
     except InputError as error:
         raise InputError(*(diagnostic.hiding(shown_as) for diagnostic in error.diagnostics)) from None

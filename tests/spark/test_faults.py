@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from faults import WELL, checked_groups, expected_outcomes, faulty_project, models_of, outcomes_of
+from fault_support import WELL, checked_groups, expected_outcomes, faulty_project, models_of, outcomes_of
 from faulty_estimators import FAULTS
 from support import RecordingReporter, workspace_of
 

@@ -24,7 +24,7 @@ families:
   source: rows
   features: [a, b]
   label: y
-  estimator: faulty_estimators.Faulty
+  estimator: {class: faulty_estimators.Faulty, params: {pause: PAUSE}}
   evaluate: {holdout: 0.3, metrics: [rmse]}
   timeout: 2s
   max_failed: 100%
@@ -33,8 +33,8 @@ WELL = 30
 """Groups of the project in which nothing goes wrong."""
 
 
-def faulty_project(folder: Path, faults: Sequence[str]) -> Path:
-    """Write a project of `WELL` groups, and one more for each fault, named after it."""
+def faulty_project(folder: Path, faults: Sequence[str], *, pause: float = 0.0) -> Path:
+    """Write a project of `WELL` groups, and one more for each fault, named after it; each fit takes a pause."""
     rng = np.random.default_rng(0)
     names = [f"well {number:02}" for number in range(WELL)] + list(faults)
     rows = 20 * len(names)
@@ -58,7 +58,7 @@ def faulty_project(folder: Path, faults: Sequence[str]) -> Path:
         {
             "mf_project.yml": "name: demo\nestimator_packages: [sklearn, faulty_estimators]\n",
             "sources/rows.yml": "sources:\n  - {name: rows, path: data/rows.parquet}\n",
-            "families/sales.yml": FAMILY,
+            "families/sales.yml": FAMILY.replace("PAUSE", str(pause)),
         },
     )
 
