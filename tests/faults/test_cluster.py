@@ -1,4 +1,4 @@
-"""A real cluster of two workers, also through a Spark Connect server: the same project, the same models, nothing lost."""
+"""A cluster of two workers, also through a Spark Connect server: the same project and models, and nothing lost."""
 
 from __future__ import annotations
 
