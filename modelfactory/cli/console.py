@@ -169,7 +169,9 @@ class Console:
                 **fields,
             )
         elif result.status == "error":
-            why = f"not published: {failed:,} failed" if result.statuses else "not built"
+            why = (
+                f"not published: {f'{failed:,} failed' if failed else 'no models'}" if result.statuses else "not built"
+            )
             self._line(
                 f"{index} of {total} ERROR family {result.family}",
                 f"{why} in {result.seconds:.1f}s",
