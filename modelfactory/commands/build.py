@@ -19,7 +19,7 @@ from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, hide
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, StoreLocked, hide
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
@@ -56,6 +56,7 @@ def build_project(
         InputError: the project has mistakes, the store or Spark cannot be used, or an input is not as declared;
             nothing was written.
         NothingSelected: no family matches.
+        StoreLocked: other builds hold all chosen families.
     """
     from modelfactory.spark.starting import starting_spark
 
@@ -72,6 +73,7 @@ def build_project(
         workspace = read.compile(select=select, exclude=exclude)
         reporter.warn(workspace.warnings)
         workspace.store.check_writable()
+        _check_unlocked(workspace)
         reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.master, project.shown_as)}")
         from modelfactory.spark.session import session_of
 
@@ -238,6 +240,23 @@ class _Families:
             diagnostics=failure.diagnostics,
             exit_code=failure.exit_code,
         )
+
+
+def _check_unlocked(workspace: Workspace) -> None:
+    """See that there is something to build before Spark is waited for.
+
+    Raises:
+        StoreLocked: other builds hold all families. If it is some of them, the others are built.
+    """
+    held: list[Diagnostic] = []
+    for step in workspace.plan.steps:
+        try:
+            workspace.store.check_unlocked(step.family)
+        except StoreLocked as error:
+            held += error.diagnostics
+        else:
+            return
+    raise StoreLocked(*held)
 
 
 def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:

@@ -67,6 +67,7 @@ def train_family(
     """
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
+    store.check_unlocked(step.family)
     found = _census(step, family, censuses, workspace.environ)
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))

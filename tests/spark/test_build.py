@@ -628,7 +628,17 @@ class TestVersions:
         folder = project(tmp_path, frame(x=20))
         with Store(folder / "store").locked("sales"):
             result = run(folder, spark)
-        assert result.exit_code == 5
+        assert (result.exit_code, result.diagnostics[0].code) == (5, "MF405")
+
+    def test_of_several_families_those_that_are_free_are_built(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=20))
+        text = (folder / "families/sales.yml").read_text()
+        (folder / "families/sales.yml").write_text(text + text.split("families:\n")[1].replace("sales", "other"))
+        reporter = RecordingReporter()
+        with Store(folder / "store").locked("sales"):
+            result = build(workspace_of(folder), reporter, session=spark)
+        assert [(f.status, f.exit_code) for f in result.families] == [("error", 5), ("success", 0)]
+        assert [family for family, *_ in reporter.of("family_scheduled")] == ["other"]  # no census for nothing
 
     def test_all_inputs_are_checked_before_the_first_is_trained(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=20))
