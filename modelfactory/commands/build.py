@@ -16,6 +16,7 @@ from modelfactory import __version__
 from modelfactory.commands.archiving import start_archiving
 from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
+from modelfactory.commands.logs import Log
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
@@ -71,13 +72,16 @@ def build_project(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
         workspace = read.compile(select=select, exclude=exclude)
-        reporter.warn(workspace.warnings)
         workspace.store.check_writable()
+        reporter.also(_log(run, workspace, reporter).write)
+        reporter.warn(workspace.warnings)
         _check_unlocked(workspace)
-        reporter.note(f"Run {run.run_id}: starting Spark on {hide(project.target.master, project.shown_as)}")
+        compiled = time.monotonic()
+        reporter.run_started(run.run_id, hide(project.target.master, project.shown_as))
         from modelfactory.spark.session import session_of
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:
+            reporter.timings({"compile": compiled - began, "spark": time.monotonic() - compiled})
             done = build(
                 workspace,
                 reporter,
@@ -132,7 +136,9 @@ def build(
         limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
         return open_inputs(session, workspace)
 
+    prepared = time.monotonic()
     inputs = run_interruptibly(prepare, cancel=cancel)
+    reporter.timings({"inputs": time.monotonic() - prepared})
     families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
 
     def ended(*, interrupted: bool = False) -> BuildResult:
@@ -240,6 +246,15 @@ class _Families:
             diagnostics=failure.diagnostics,
             exit_code=failure.exit_code,
         )
+
+
+def _log(run: Run, workspace: Workspace, reporter: Reporter) -> Log:
+    """Return the log of a run; a project that was refused has left it as it was."""
+
+    def complain(why: str) -> None:
+        reporter.warn([f"cannot write {run.events}: {why}"])
+
+    return Log(run.events, shown_as=workspace.project.shown_as, complain=complain)
 
 
 def _check_unlocked(workspace: Workspace) -> None:
