@@ -129,10 +129,12 @@ def test_the_log_has_all_of_it_and_timings(told, log):
 def test_an_interrupt_is_the_last_event(tmp_path):
     write_project(tmp_path, ONE_ROW)
     process = started_build(tmp_path, "--log-format", "json")
-    time.sleep(2.5)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    events = events_of(said)
+    events = events_of(first + said)
     assert (events[-1]["event"], events[-1]["level"]) == ("interrupted", "warning")
     assert events_of((tmp_path / "target/logs/mf.log").read_text(encoding="utf-8"))[-1]["event"] == "interrupted"

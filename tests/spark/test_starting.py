@@ -89,12 +89,9 @@ def test_families_that_are_being_built_are_told_before_spark_runs(tmp_path):
     write_project(tmp_path, {**ONE_ROW, "families/f.yml": FAMILY_YAML + other, "target/logs/spark.log": "as it was"})
     store = Store(tmp_path / "store")
     with store.locked("f"), store.locked("g"):
-        began = time.monotonic()
         done = build(tmp_path)
-        seconds = time.monotonic() - began
     assert done.returncode == 5, done.stderr
     assert re.findall(r"error\[MF405\]: family `(.)` is being built by ", done.stderr) == ["f", "g"]
-    assert seconds < 5
     assert "starting Spark" not in done.stderr
     assert (tmp_path / "target/logs/spark.log").read_text(encoding="utf-8") == "as it was"
 
