@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test test-faults lint format docs bench clean
 
 demo: .venv/installed  ## Train six families on real flights and look at them
 	$(BIN)/mf build --project-dir projects/flights
@@ -10,6 +10,9 @@ demo: .venv/installed  ## Train six families on real flights and look at them
 
 test: lint  ## Everything that must pass
 	$(BIN)/pytest
+
+test-faults: .venv/tools  ## What takes minutes: builds that are killed
+	$(BIN)/pytest -m faults
 
 lint: .venv/tools
 	$(BIN)/ruff format --check

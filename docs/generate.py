@@ -168,6 +168,7 @@ CODES: Mapping[Code, str] = {
     Code.TOO_MANY_FAILED: "More groups failed than `max_failed` allows; the version is not published.",
     Code.RUN_FAILED: "The Spark job of a family failed as a whole.",
     Code.ACCOUNTING: "Groups or rows do not add up between census and training; the version is not published.",
+    Code.NO_MODELS: "No group of a family has a model; the version is not published.",
 }
 
 CODE_GROUPS = {

@@ -59,6 +59,7 @@ class Code(StrEnum):
     TOO_MANY_FAILED = "MF601"
     RUN_FAILED = "MF602"
     ACCOUNTING = "MF603"
+    NO_MODELS = "MF604"
 
 
 @dataclass(frozen=True, slots=True)

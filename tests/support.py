@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+import subprocess
+import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,3 +106,35 @@ class RecordingReporter:
     def of(self, name: str) -> list[tuple[Any, ...]]:
         """Return the arguments of all events of one name."""
         return [event[1:] for event in self.events if event[0] == name]
+
+
+def started_build(folder: Path, *options: str, **environ: str) -> subprocess.Popen[str]:
+    """Start `mf build` in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(folder), *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environ},
+        start_new_session=True,
+    )
+
+
+def alive_in(session: int) -> dict[int, str]:
+    """Return number and name of each process of a session, in which all are that its first has started."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            start, _, rest = file.read_text(encoding="utf-8").rpartition(")")
+            state, _, _, number, *_ = rest.split()
+            if int(number) == session and state != "Z":  # nobody may have asked yet how it ended
+                pid, _, name = start.partition(" (")
+                found[int(pid)] = name
+    return found
+
+
+def wait_until_gone(session: int, *, seconds: float = 10) -> None:
+    """Wait until no process of a session is alive."""
+    deadline = time.monotonic() + seconds
+    while left := alive_in(session):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)

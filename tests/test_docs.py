@@ -139,6 +139,15 @@ def test_every_command_and_option_is_in_the_reference(reference: str) -> None:
             assert parameter.help, f"mf {name} {spellings} has no help"
 
 
+def test_every_event_is_in_concepts() -> None:
+    package = ROOT / "modelfactory"
+    code = "".join(file.read_text(encoding="utf-8") for file in package.rglob("*.py"))
+    told = set(re.findall(r"\.tell\(\s*\"(\w+)\"", code))
+    listed = re.findall(r"^\| `(\w+)` \|", section((DOCS / "concepts.md").read_text(encoding="utf-8"), "Events"), re.M)
+    assert told == set(listed)
+    assert len(listed) == len(told)
+
+
 # Examples -----------------------------------------------------------------------------------------------------------
 
 

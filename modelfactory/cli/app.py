@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from modelfactory.cli.console import Console
     from modelfactory.commands.workspace import ProjectOptions
 
+_UsageError: Any = typer.BadParameter.__base__  # of Click, whether Typer brings its own or not
+
 app = typer.Typer(
     name="mf",
     help="dbt for fleets of models: one scikit-learn model per group, declared in files, trained on Spark.",
@@ -48,19 +52,38 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
     gc.set_threshold(100_000)  # a project is many small objects, and none of them is garbage
     try:
+        if _wants_json(sys.argv):
+            sys.exit(_run_in_json())
         app()
     finally:
         gc.freeze()  # nor at the end
+
+
+def _wants_json(words: list[str]) -> bool:
+    return "--log-format=json" in words or ("--log-format", "json") in itertools.pairwise(words)
+
+
+def _run_in_json() -> int:
+    """Run `mf` so that a wrong option, too, is a line of JSON; return the exit code."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except _UsageError as error:
+        from modelfactory.cli.console import Console
+
+        Console(log_format=LogFormat.JSON).tell("usage", error.format_message(), level="error")
+        return MfError.exit_code
 
 
 @contextmanager
 def _console(log_format: LogFormat, quiet: bool, debug: bool) -> Iterator[Console]:
     """Give a command its console and turn errors into messages and exit codes, in this one place."""
     from modelfactory.cli.console import Console
+    from modelfactory.cli.libraries import libraries_told_by
 
     console = Console(log_format=log_format, quiet=quiet, debug=debug)
     try:
-        yield console
+        with libraries_told_by(console):
+            yield console
     except MfError as error:
         console.close()
         console.error(error)
@@ -76,8 +99,16 @@ def _console(log_format: LogFormat, quiet: bool, debug: bool) -> Iterator[Consol
         from modelfactory.commands.interrupt import INTERRUPTED
 
         console.close()
-        console.note("interrupted")
+        console.tell("interrupted", "interrupted", level="warning")
         raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, _UsageError):
+        raise
+    except Exception as error:  # a fault of mf itself
+        console.close()
+        console.trace(error)
+        if console.json:
+            raise typer.Exit(1) from None
+        raise
     finally:
         console.close()
 

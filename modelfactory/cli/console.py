@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-import threading
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
@@ -15,18 +14,30 @@ from rich.table import Table
 from rich.text import Text
 
 from modelfactory.cli.options import LogFormat
-from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult
-from modelfactory.diagnostics import Diagnostic, MfError, counted
+from modelfactory.commands.events import Event, Events
+from modelfactory.commands.report import BuildResult, FamilyResult
+from modelfactory.diagnostics import Diagnostic, MfError
 
 if TYPE_CHECKING:
     from modelfactory.cli.bars import Bars
 
 WIDTH = 88
 _PLAIN_WIDTH = 200
-FAULT_WIDTH = 160
+_GRAVITY = {"info": "green", "warning": "yellow", "error": "red"}
+"""Style of what came of a family, by level."""
+_STYLES = {
+    "note": "dim",
+    "run_started": "dim",
+    "warning": "yellow",
+    "fault": "red",
+    "rows_without_label": "dim",
+    "build_finished": "bold",
+    "interrupted": "dim",
+}
+"""Style of the events that a terminal shows as a line; it has bars for progress."""
 
 
-class Console:
+class Console(Events):
     """Where a command writes. Also the `Reporter` of a build.
 
     Args:
@@ -36,6 +47,7 @@ class Console:
     """
 
     def __init__(self, *, log_format: LogFormat = LogFormat.TEXT, quiet: bool = False, debug: bool = False) -> None:
+        super().__init__(self._show)
         self.json = log_format == LogFormat.JSON
         self.quiet = quiet
         self.debug = debug
@@ -53,8 +65,6 @@ class Console:
             width=None if sys.stderr.isatty() else _PLAIN_WIDTH,
         )
         self._bars: Bars | None = None
-        self._places: dict[str, str] = {}
-        self._lock = threading.RLock()
 
     def data(self, text: str) -> None:
         """Write data to stdout as it is."""
@@ -70,55 +80,37 @@ class Console:
         for row in rows:
             self.data(json.dumps(_finite(row), default=str, ensure_ascii=False, allow_nan=False))
 
-    # Messages ---------------------------------------------------------------------------------------------------
-
-    def note(self, text: str) -> None:
-        """Write a line, unless quiet."""
-        self._say("note", text, style="dim")
-
-    def warn(self, texts: Iterable[str]) -> None:
-        """Write warnings, unless quiet."""
-        for text in texts:
-            self._say("warning", f"warning: {text}", style="yellow")
-
     def table(self, table: Table) -> None:
         """Write a table to stdout, without blanks at the ends of lines."""
         with self.out.capture() as captured:
             self.out.print(table)
         self.data("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
+    # What is told ------------------------------------------------------------------------------------------------
+
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Write diagnostics."""
-        for diagnostic in diagnostics:
-            if self.json:
-                place = diagnostic.position
-                self._event(
-                    "error",
-                    "diagnostic",
-                    code=str(diagnostic.code),
-                    message=diagnostic.message,
-                    file=diagnostic.file,
-                    line=place.line if place else None,
-                    column=place.column if place else None,
-                    help=diagnostic.help,
-                )
-            else:
-                self.err.print(_styled(diagnostic.text()))
+        super().diagnostics(diagnostics)
         if len(diagnostics) > 1 and not self.json:
             self.err.print(f"{len(diagnostics)} errors", style="bold red")
 
     def error(self, error: MfError) -> None:
         """Write what an error has to say."""
         if self.debug:
-            self.err.print_exception()
+            if not self.json:
+                self.err.print_exception()
+            self.trace(error)
         self.diagnostics(error.diagnostics)
 
-    # Reporter ---------------------------------------------------------------------------------------------------
+    def trace(self, error: Exception) -> None:
+        """Tell where an error was raised; on a terminal Python does it."""
+        trace = "".join(traceback.format_exception(error))
+        self.tell("traceback", f"{type(error).__name__}: {error}", level="error", traceback=trace)
 
     def family_started(self, index: int, total: int, family: str) -> None:
         """Show that the census of a family runs."""
         with self._lock:
-            self._places[family] = f"{index} of {total}"
+            super().family_started(index, total, family)
             if self.err.is_terminal and not self.json and not self.quiet:
                 bars = self._bars = self._bars or _bars(self.err)
                 bars.begin_census(family, f"{index} of {total} census of {family}")
@@ -128,107 +120,26 @@ class Console:
         with self._lock:
             if self._bars:
                 self._bars.begin_training(family, to_train)
-            self._line(
-                f"{self._places[family]} START family {family} ({groups:,} groups)",
-                "RUN",
-                "dim",
-                event="family_started",
-                family=family,
-                groups=groups,
-                to_train=to_train,
-            )
+            super().family_scheduled(family, groups, to_train)
 
     def family_progress(self, family: str, done: int) -> None:
         """Move the bar."""
         with self._lock:
             if self._bars:
                 self._bars.advance(family, done)
+            super().family_progress(family, done)
 
     def family_finished(self, index: int, total: int, result: FamilyResult) -> None:
         """Say what came of a family."""
         with self._lock:
             if self._bars:
                 self._bars.end(result.family)
-            self._tell(index, total, result)
-
-    def _tell(self, index: int, total: int, result: FamilyResult) -> None:
-        fields: dict[str, Any] = {
-            "family": result.family,
-            "status": result.status,
-            "version": result.version,
-            "seconds": round(result.seconds, 3),
-            "groups": dict(result.statuses),
-        }
-        failed = result.count(of="failed")
-        if result.status == "skipped":
-            self._line(
-                f"{index} of {total} SKIP family {result.family}",
-                "SKIP",
-                "yellow",
-                "family_finished",
-                **fields,
-            )
-        elif result.status == "error":
-            why = f"not published: {failed:,} failed" if result.statuses else "not built"
-            self._line(
-                f"{index} of {total} ERROR family {result.family}",
-                f"{why} in {result.seconds:.1f}s",
-                "red",
-                "family_finished",
-                always=True,
-                **fields,
-            )
-        else:
-            counts = [(result.count(of=kind), kind) for kind in GROUP_COUNTS]
-            said = ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
-            word, style = ("WARN", "yellow") if failed else ("OK", "green")
-            self._line(
-                f"{index} of {total} {word} family {result.family}",
-                f"v{result.version}: {said} in {result.seconds:.1f}s",
-                style,
-                "family_finished",
-                **fields,
-            )
-        for fault in result.faults:
-            key = ", ".join(f"{k}={v}" for k, v in fault.example.items())
-            reason = ": ".join(part for part in (fault.error_type, fault.error) if part)
-            reason = reason if len(reason) <= FAULT_WIDTH else reason[: FAULT_WIDTH - 1] + "…"
-            self._say(
-                "fault",
-                f"    {fault.count:,} {fault.status}, such as {key}: {reason}",
-                style="red",
-                family=result.family,
-            )
-        if result.rows_without_label:
-            self._say(
-                "rows_without_label",
-                f"    {counted(result.rows_without_label, 'row')} without a label left out",
-                style="dim",
-                family=result.family,
-            )
-        self.diagnostics(result.diagnostics)
+            super().family_finished(index, total, result)
 
     def build_finished(self, result: BuildResult) -> None:
         """Write the last line."""
         self.close()
-        families = result.families
-        warned = sum(f.status == "success" and f.count(of="failed") > 0 for f in families)
-        passed = sum(f.status == "success" for f in families) - warned
-        reused = sum(f.count(of="reused") > 0 and not f.count(of="trained") for f in families)
-        groups = {kind: sum(f.count(of=kind) for f in families) for kind in GROUP_COUNTS}
-        text = (
-            f"Done. PASS={passed} WARN={warned} ERROR={sum(f.status == 'error' for f in families)} "
-            f"SKIP={sum(f.status == 'skipped' for f in families)} REUSED={reused} TOTAL={len(families)} | "
-            f"GROUPS {' '.join(f'{kind}={n}' for kind, n in groups.items())}"
-        )
-        self._say(
-            "build_finished",
-            text,
-            style="bold",
-            run_id=result.run_id,
-            seconds=round(result.seconds, 3),
-            exit_code=result.exit_code,
-        )
+        super().build_finished(result)
 
     def close(self) -> None:
         """Take the bars off the terminal."""
@@ -237,29 +148,21 @@ class Console:
                 self._bars.stop()
                 self._bars = None
 
-    def _line(self, left: str, right: str, style: str, event: str, *, always: bool = False, **fields: Any) -> None:
+    def _show(self, event: Event) -> None:
+        if event.level == "debug" or (self.quiet and event.level != "error"):
+            return
         if self.json:
-            self._event("error" if always else "info", event, **fields)
-        elif always or not self.quiet:
-            dots = "." * max(3, WIDTH - len(left) - len(right) - 4)
-            line = Text(f"{left} {dots} [")
-            line.append(right, style=style)
+            sys.stderr.write(event.line() + "\n")
+        elif event.event == "diagnostic":
+            self.err.print(_styled(event.text or event.message))
+        elif event.outcome is not None:
+            dots = "." * max(3, WIDTH - len(event.message) - len(event.outcome) - 4)
+            line = Text(f"{event.message} {dots} [")
+            line.append(event.outcome, style="dim" if event.event == "family_started" else _GRAVITY[event.level])
             line.append("]")
             self.err.print(line)
-
-    def _say(self, event: str, text: str, *, style: str, **fields: Any) -> None:
-        if self.quiet:
-            return
-        if self.json:
-            self._event("info", event, message=text.strip(), **fields)
-        else:
-            self.err.print(Text(text, style=style))
-
-    def _event(self, level: str, event: str, **fields: Any) -> None:
-        if self.quiet and level != "error":
-            return
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        sys.stderr.write(json.dumps({"time": now, "level": level, "event": event, **fields}, default=str) + "\n")
+        elif event.event in _STYLES:
+            self.err.print(Text(event.text or event.message, style=_STYLES[event.event]))
 
 
 def _finite(value: Any) -> Any:

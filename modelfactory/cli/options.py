@@ -62,7 +62,9 @@ Vars = Annotated[
 ]
 Log = Annotated[
     LogFormat,
-    typer.Option("--log-format", help="How to write progress and diagnostics.", rich_help_panel=PROJECT),
+    typer.Option(
+        "--log-format", help="How to write to stderr: text, or one JSON object a line.", rich_help_panel=PROJECT
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only to stderr.", rich_help_panel=PROJECT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PROJECT)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -204,7 +204,7 @@ def statuses(groups: pa.Table) -> dict[str, int]:
 
 
 def refusal(step: TrainStep, groups: pa.Table, *, kept_in: str) -> Diagnostic | None:
-    """Say why a version may not be published, if more groups failed than the family allows.
+    """Say why a version may not be published: more groups failed than the family allows, or no group has a model.
 
     Args:
         step: the family's step.
@@ -215,14 +215,40 @@ def refusal(step: TrainStep, groups: pa.Table, *, kept_in: str) -> Diagnostic | 
     failed = sum(counted.get(status, 0) for status in FAULTS)
     tried = failed + counted.get(Status.TRAINED, 0)
     allowed = step.failures_allowed(tried)
-    if failed <= allowed:
-        return None
-    return Diagnostic(
-        code=Code.TOO_MANY_FAILED,
-        message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
-        "the version is not published",
-        help=f"`max_failed` sets how many may fail; the outcomes are kept in {kept_in}",
-    )
+    if failed > allowed:
+        return Diagnostic(
+            code=Code.TOO_MANY_FAILED,
+            message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
+            "the version is not published",
+            help=f"`max_failed` sets how many may fail; the outcomes are kept in {kept_in}",
+        )
+    if not counted.keys() & SERVED:
+        return Diagnostic(
+            code=Code.NO_MODELS,
+            message=f"no group of family `{step.family}` has a model; the version is not published",
+            help=f"{_most_frequent(step, counted)}; the outcomes are kept in {kept_in}",
+        )
+    return None
+
+
+def _most_frequent(step: TrainStep, counted: Mapping[str, int]) -> str:
+    """Say what came of most groups, and the key of the definition that has a say in it."""
+    status, number = max(counted.items(), key=lambda item: item[1])
+    total = sum(counted.values())
+    which = f"{number:,} of {total:,} groups" if number < total else f"all {total:,} groups"
+    which = "the only group" if total == 1 else which
+    have, are = ("has", "is") if total == 1 else ("have", "are")
+    match Status(status):
+        case Status.TOO_FEW_ROWS:
+            return f"{which} {have} too few rows: `min_rows` is {step.min_rows}"
+        case Status.TOO_MANY_ROWS:
+            return f"{which} {have} too many rows: `max_rows` is {step.max_rows}"
+        case Status.NULL_KEY:
+            return f"{which} {have} a null key: `null_keys` is `{step.null_keys}`"
+        case Status.ONE_CLASS:
+            return f"{which} {have} one class only"
+        case _:
+            return f"{which} {are} `{status}`"
 
 
 def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, ...]:

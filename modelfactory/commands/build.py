@@ -17,10 +17,11 @@ from modelfactory import __version__
 from modelfactory.commands.archiving import start_archiving
 from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
+from modelfactory.commands.logs import Log
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, hide
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, StoreLocked, hide
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
@@ -58,6 +59,7 @@ def build_project(
         InputError: the project has mistakes, the store or Spark cannot be used, or an input is not as declared;
             nothing was written.
         NothingSelected: no family matches.
+        StoreLocked: other builds hold all chosen families.
     """
     from modelfactory.spark.starting import starting_spark
 
@@ -72,15 +74,18 @@ def build_project(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
         workspace = read.compile(select=select, exclude=exclude)
-        reporter.warn(workspace.warnings)
         workspace.store.check_writable()
-        how = "starting Spark on" if project.target.remote is None else "connecting to Spark at"
-        reporter.note(f"Run {run.run_id}: {how} {hide(project.target.address, project.shown_as)}")
+        reporter.also(_log(run, workspace, reporter).write)
+        reporter.warn(workspace.warnings)
+        _check_unlocked(workspace)
+        compiled = time.monotonic()
+        reporter.run_started(run.run_id, hide(project.target.address, project.shown_as))
         from modelfactory.spark.session import session_of
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:
             if not starting.embedded:
                 run = _with_workers(spark, run)
+            reporter.timings({"compile": compiled - began, "spark": time.monotonic() - compiled})
             done = build(
                 workspace,
                 reporter,
@@ -135,7 +140,9 @@ def build(
         limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
         return open_inputs(session, workspace)
 
+    prepared = time.monotonic()
     inputs = run_interruptibly(prepare, cancel=cancel)
+    reporter.timings({"inputs": time.monotonic() - prepared})
     families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
 
     def ended(*, interrupted: bool = False) -> BuildResult:
@@ -259,6 +266,32 @@ def _with_workers(spark: SparkSession, run: Run) -> Run:
 
     workers = run_interruptibly(probe, cancel=lambda: cancel_jobs(spark))
     return dataclasses.replace(run, libraries=dict(workers.libraries))
+
+
+def _log(run: Run, workspace: Workspace, reporter: Reporter) -> Log:
+    """Return the log of a run; a project that was refused has left it as it was."""
+
+    def complain(why: str) -> None:
+        reporter.warn([f"cannot write {run.events}: {why}"])
+
+    return Log(run.events, shown_as=workspace.project.shown_as, complain=complain)
+
+
+def _check_unlocked(workspace: Workspace) -> None:
+    """See that there is something to build before Spark is waited for.
+
+    Raises:
+        StoreLocked: other builds hold all families. If it is some of them, the others are built.
+    """
+    held: list[Diagnostic] = []
+    for step in workspace.plan.steps:
+        try:
+            workspace.store.check_unlocked(step.family)
+        except StoreLocked as error:
+            held += error.diagnostics
+        else:
+            return
+    raise StoreLocked(*held)
 
 
 def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:

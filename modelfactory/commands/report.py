@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from modelfactory.commands.interrupt import INTERRUPTED
 from modelfactory.diagnostics import Diagnostic
 from modelfactory.plan.outcomes import FAULTS, SERVED, Status
+
+if TYPE_CHECKING:
+    from modelfactory.commands.events import Event
 
 FamilyStatus = Literal["success", "error", "skipped"]
 GroupCount = Literal["trained", "reused", "skipped", "failed"]
@@ -93,6 +96,15 @@ class Reporter(Protocol):
 
     def warn(self, texts: Iterable[str]) -> None:
         """What is not wrong but probably not meant."""
+
+    def run_started(self, run_id: str, master: str) -> None:
+        """Spark is being started for a run."""
+
+    def timings(self, seconds: Mapping[str, float], family: str | None = None) -> None:
+        """Parts of a run, or of one family, took so many seconds."""
+
+    def also(self, hear: Callable[[Event], None]) -> None:
+        """Someone else wants to hear, as an event, everything that is reported from now on."""
 
     def family_started(self, index: int, total: int, family: str) -> None:
         """Work on a family begins; `index` counts from 1."""

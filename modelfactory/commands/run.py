@@ -20,6 +20,7 @@ class Run:
         run_id: its name, unique and sortable by time.
         artefacts: folder of what it leaves behind besides models.
         log: file that takes what Spark prints.
+        events: file that takes what is reported.
         git_commit: commit of the project, if it is in a repository.
         libraries: versions of what decides the models' bytes.
     """
@@ -27,6 +28,7 @@ class Run:
     run_id: str
     artefacts: Path
     log: Path
+    events: Path
     git_commit: str | None
     libraries: Mapping[str, str]
 
@@ -39,6 +41,7 @@ def start_run(root: Path) -> Run:
         run_id=run_id,
         artefacts=target / "runs" / run_id,
         log=target / "logs" / "spark.log",
+        events=target / "logs" / "mf.log",
         git_commit=_git_commit(root),
         libraries={
             "python": platform.python_version(),

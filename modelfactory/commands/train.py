@@ -67,7 +67,9 @@ def train_family(
     """
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
+    store.check_unlocked(step.family)
     found = _census(step, family, censuses, workspace.environ)
+    clock.counted = time.monotonic()
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
@@ -101,6 +103,7 @@ def train_family(
                 _keep_refused(kept_in, groups)
         finally:
             staging.discard()
+    reporter.timings(clock.parts, step.family)
     return FamilyResult(
         family=step.family,
         status="success" if refused is None else "error",
@@ -119,11 +122,19 @@ class _Clock:
 
     def __init__(self) -> None:
         self.started_at = _now()
-        self.began = self.training_began = self.training_ended = time.monotonic()
+        self.began = self.counted = self.training_began = self.training_ended = time.monotonic()
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
+
+    @property
+    def parts(self) -> dict[str, float]:
+        return {
+            "census": self.counted - self.began,
+            "training": self.training_seconds,
+            "publishing": time.monotonic() - self.training_ended,
+        }
 
     @property
     def training_seconds(self) -> float:

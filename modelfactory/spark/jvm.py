@@ -80,7 +80,7 @@ def starting_jvm(
     Args:
         settings: settings of the session; some decide how the JVM is started.
         java: the Java to run it on.
-        folder: an empty folder of its own.
+        folder: a folder of its own.
         output: takes what it and Spark's workers print; None leaves it on the terminal.
         environ: the environment.
     """

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import IO
 
@@ -16,6 +15,7 @@ from modelfactory.project.specs import TargetSpec
 from modelfactory.spark.archive import find_archive
 from modelfactory.spark.java import find_java
 from modelfactory.spark.jvm import Jvm, starting_jvm
+from modelfactory.spark.scratch import open_draft, scratch_folder
 from modelfactory.spark.settings import is_embedded, session_settings, worker_python
 
 
@@ -55,7 +55,7 @@ class SparkLog:
 
     def __init__(self, file: Path, shown_as: Mapping[str, str]) -> None:
         self.file = file
-        self._draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+        self._draft: Path | None = None
         self._shown_as = shown_as
         self._made: list[Path] = []
 
@@ -64,22 +64,24 @@ class SparkLog:
         """Open the file for Spark's words, and at the end take out of it what a user keeps in the environment."""
         self._made = [folder for folder in self.file.parents if not folder.exists()]
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self._draft.open("wb", buffering=0) as draft:
+        draft, opened = open_draft(self.file)
+        self._draft = draft
+        with opened:
             try:
-                yield draft
+                yield opened
             finally:
-                if self._draft.exists():
+                if draft.exists():
+                    draft.unlink()
                     self._forget()
                 else:
                     self._redact()
 
     def keep(self) -> None:
         """Give the file its name."""
-        if self._draft.exists():
+        if self._draft is not None and self._draft.exists():
             self._draft.replace(self.file)
 
     def _forget(self) -> None:
-        self._draft.unlink()
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()
@@ -115,8 +117,7 @@ def starting_spark(
         InputError: there is no fit Java, or the target sets what has to be as it is.
     """
     try:
-        with TemporaryDirectory(prefix="mf-jvm-", ignore_cleanup_errors=True) as folder:
-            place = Path(folder)
+        with scratch_folder() as place:
             if target.remote is not None:
                 settings = session_settings(target, input_bytes=None, archive=None, sockets=place)
                 yield StartingSpark(target, settings, place, None, None)

@@ -6,9 +6,10 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from modelfactory.diagnostics import Code, Diagnostic, StoreLocked, input_error
 from modelfactory.store.manifest import Manifest, VersionRecord, read_manifest
@@ -63,6 +64,21 @@ class Store:
         """Return the files of one table of a version."""
         return [self.root / family / f.path for f in version.files if f.table == table]
 
+    def check_unlocked(self, family: str) -> None:
+        """See whether a family is free, before work that would be for nothing; it may be taken the next moment.
+
+        Raises:
+            StoreLocked: another build holds it.
+        """
+        file = self.root / family / LOCK
+        with suppress(FileNotFoundError, NotADirectoryError), file.open(encoding="utf-8") as lock:
+            if not file.stat().st_size:  # who holds it has written its name
+                return
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                raise _held(family, lock) from error
+
     @contextmanager
     def locked(self, family: str) -> Iterator[None]:
         """Hold a family for one build; the system lets go when the process ends, however it ends.
@@ -79,15 +95,7 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise StoreLocked(
-                    Diagnostic(
-                        code=Code.STORE_LOCKED,
-                        message=f"family `{family}` is being built by {holder}",
-                        help="wait until it has finished",
-                    )
-                ) from error
+                raise _held(family, lock) from error
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {os.uname().nodename}")
             lock.flush()
@@ -95,6 +103,18 @@ class Store:
                 yield
             finally:
                 lock.truncate(0)
+
+
+def _held(family: str, lock: IO[str]) -> StoreLocked:
+    lock.seek(0)
+    holder = lock.read().strip() or "another process"
+    return StoreLocked(
+        Diagnostic(
+            code=Code.STORE_LOCKED,
+            message=f"family `{family}` is being built by {holder}",
+            help="wait until it has finished",
+        )
+    )
 
 
 def replace_file(file: Path, text: str) -> None:

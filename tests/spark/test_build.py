@@ -215,15 +215,15 @@ class TestOutcomes:
         assert not (folder / "store").exists()
 
     @pytest.mark.parametrize(
-        ("more", "status", "shop", "label"),
+        ("more", "status", "shop", "label", "said"),
         [
-            ("min_rows: 10", "too_few_rows", "x", "number"),
-            ("max_rows: 3", "too_many_rows", "x", "number"),
-            ("", "null_key", None, "number"),
-            ("", "one_class", "x", "class"),
+            ("min_rows: 10", "too_few_rows", "x", "number", "has too few rows: `min_rows` is 10"),
+            ("max_rows: 3", "too_many_rows", "x", "number", "has too many rows: `max_rows` is 3"),
+            ("", "null_key", None, "number", "has a null key: `null_keys` is `skip`"),
+            ("", "one_class", "x", "class", "has one class only"),
         ],
     )
-    def test_a_family_of_which_no_group_is_trained_is_published(self, spark, tmp_path, more, status, shop, label):
+    def test_a_version_without_models_is_not_published(self, spark, tmp_path, more, status, shop, label, said):
         rows = frame(x=6).assign(shop=pd.Series([shop] * 6, dtype=object))
         if label == "class":
             rows["y"] = "same"
@@ -231,9 +231,31 @@ class TestOutcomes:
         estimator = "LogisticRegression" if label == "class" else "LinearRegression"
         folder = project(tmp_path, table, estimator=estimator, more=more)
         result = run(folder, spark)
-        assert (result.status, result.statuses) == ("success", {status: 1})
-        assert [(g["status"], g["n_rows"]) for g in groups(folder)] == [(status, 6)]
-        assert models(folder) == {}
+        assert (result.status, result.statuses, result.exit_code) == ("error", {status: 1}, 1)
+        (why,) = result.diagnostics
+        assert why.code == "MF604"
+        assert why.help is not None
+        assert why.help.startswith(f"the only group {said}; the outcomes are kept in target/runs/")
+        (kept,) = folder.glob("target/runs/*/refused/sales.parquet")
+        assert pq.read_table(kept).select(["status", "n_rows"]).to_pylist() == [{"status": status, "n_rows": 6}]
+        assert [p.name for p in (folder / "store/sales").iterdir()] == [".lock"]
+
+    def test_a_version_without_models_leaves_the_former_one_current(self, spark, tmp_path):
+        rows = frame(one=10, two=10, three=10, four=200)
+        more = "max_failed: 100%"
+        folder = project(tmp_path, rows, estimator="spark_estimators.FailsOnNegative", more=more)
+        assert run(folder, spark).version == 1
+        rows.loc[rows.shop == "four", "a"] = -1.0  # a failure is within `max_failed`, and is not what most groups have
+        project(tmp_path, rows, estimator="spark_estimators.FailsOnNegative", more=f"{more}\nmin_rows: 100")
+        refused = run(folder, spark)
+        assert (refused.status, refused.version, refused.exit_code) == ("error", None, 1)
+        (why,) = refused.diagnostics
+        assert why.code == "MF604"
+        assert "3 of 4 groups have too few rows: `min_rows` is 100" in str(why.help)
+        manifest = Store(folder / "store").manifest("sales")
+        assert manifest is not None
+        assert (manifest.current, len(manifest.versions)) == (1, 1)
+        assert not (folder / "store/sales/_staging").exists()
 
     def test_a_file_in_the_way_ends_its_family_only(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=9))
@@ -606,7 +628,17 @@ class TestVersions:
         folder = project(tmp_path, frame(x=20))
         with Store(folder / "store").locked("sales"):
             result = run(folder, spark)
-        assert result.exit_code == 5
+        assert (result.exit_code, result.diagnostics[0].code) == (5, "MF405")
+
+    def test_of_several_families_those_that_are_free_are_built(self, spark, tmp_path):
+        folder = project(tmp_path, frame(x=20))
+        text = (folder / "families/sales.yml").read_text()
+        (folder / "families/sales.yml").write_text(text + text.split("families:\n")[1].replace("sales", "other"))
+        reporter = RecordingReporter()
+        with Store(folder / "store").locked("sales"):
+            result = build(workspace_of(folder), reporter, session=spark)
+        assert [(f.status, f.exit_code) for f in result.families] == [("error", 5), ("success", 0)]
+        assert [family for family, *_ in reporter.of("family_scheduled")] == ["other"]  # no census for nothing
 
     def test_all_inputs_are_checked_before_the_first_is_trained(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=20))
@@ -621,6 +653,6 @@ class TestVersions:
     def test_the_reporter_hears_what_happens_in_order(self, spark, tmp_path):
         reporter = RecordingReporter()
         build(workspace_of(project(tmp_path, frame(x=20, y=2))), reporter, session=spark)
-        names = [event[0] for event in reporter.events if event[0] != "family_progress"]
+        names = [event[0] for event in reporter.events if event[0] not in {"family_progress", "timings"}]
         assert names == ["family_started", "family_scheduled", "family_finished", "build_finished"]
         assert reporter.of("family_scheduled") == [("sales", 2, 2)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from support import ONE_ROW, write_project
+from support import ONE_ROW, alive_in, started_build, wait_until_gone, write_project
 
 from modelfactory.commands.interrupt import run_interruptibly
 
@@ -32,17 +30,6 @@ def slow_project(folder: Path) -> None:
             "families/sales.yml": "families: [{name: sales, group_by: shop, source: rows, features: [a], label: y, "
             "estimator: spark_estimators.Slow}]\n",
         },
-    )
-
-
-def started_build(folder: Path, **environ: str) -> subprocess.Popen[str]:
-    """Start `mf build` in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "modelfactory", "build", "--project-dir", str(folder)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environ},
-        start_new_session=True,
     )
 
 
@@ -84,6 +71,19 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
     assert (told["exit_code"], told["results"]) == (130, [])
 
 
+def test_the_second_interrupt_ends_it_at_once_and_nothing_is_left_alive(tmp_path):
+    process, _ = slow_build(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, rest = process.communicate(timeout=60)
+    assert time.monotonic() - began < 3
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    wait_until_gone(process.pid)
+
+
 @pytest.mark.parametrize("after", [0.5, 1.5, 2.5, 4.0])
 def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
     write_project(tmp_path, ONE_ROW)
@@ -96,23 +96,7 @@ def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
         assert "Traceback" not in said
         assert not list(Path(folder).glob("mf-*"))
     assert not list(tmp_path.glob("target/logs/*.tmp"))
-    deadline = time.monotonic() + 10
-    while left := alive_in(process.pid):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
-
-
-def alive_in(session: int) -> dict[int, str]:
-    """Return number and name of each process of a session, in which all are that its first has started."""
-    found = {}
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            start, _, rest = file.read_text(encoding="utf-8").rpartition(")")
-            state, _, _, number, *_ = rest.split()
-            if int(number) == session and state != "Z":  # nobody may have asked yet how it ended
-                pid, _, name = start.partition(" (")
-                found[int(pid)] = name
-    return found
+    wait_until_gone(process.pid)
 
 
 def test_work_that_ends_gives_its_result_or_its_error():

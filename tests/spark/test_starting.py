@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from modelfactory.spark.archive import archive_file, find_archive, is_finished, 
 from modelfactory.spark.java import find_java
 from modelfactory.spark.jvm import JvmEnded
 from modelfactory.spark.starting import starting_spark
+from modelfactory.store.store import Store
 
 LOCAL = TargetSpec(master="local[1]")
 
@@ -80,6 +82,18 @@ def test_a_wrong_setting_is_one_message(tmp_path, key, value, said):
     assert said in done.stderr
     assert "target/logs/spark.log" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "store" / "f").exists()
+
+
+def test_families_that_are_being_built_are_told_before_spark_runs(tmp_path):
+    other = FAMILY_YAML.replace("name: f", "name: g").replace("families:\n", "")
+    write_project(tmp_path, {**ONE_ROW, "families/f.yml": FAMILY_YAML + other, "target/logs/spark.log": "as it was"})
+    store = Store(tmp_path / "store")
+    with store.locked("f"), store.locked("g"):
+        done = build(tmp_path)
+    assert done.returncode == 5, done.stderr
+    assert re.findall(r"error\[MF405\]: family `(.)` is being built by ", done.stderr) == ["f", "g"]
+    assert "starting Spark" not in done.stderr
+    assert (tmp_path / "target/logs/spark.log").read_text(encoding="utf-8") == "as it was"
 
 
 class TestArchive:

@@ -237,11 +237,22 @@ def test_another_process_that_holds_the_lock_is_named_and_its_death_frees_it(sto
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(StoreLocked, match=f"process {holder.pid}"), store.locked("f"):
             pass
+        with pytest.raises(StoreLocked, match=f"process {holder.pid}"):
+            store.check_unlocked("f")
     finally:
         holder.kill()
         holder.communicate()
+    store.check_unlocked("f")  # its name is still there
     with store.locked("f"):
         pass
+
+
+def test_looking_at_the_lock_makes_nothing(store: Store) -> None:
+    store.check_unlocked("f")
+    assert not store.root.exists()
+    with store.locked("g"):
+        store.check_unlocked("f")
+    store.check_unlocked("g")
 
 
 # Things in the way -----------------------------------------------------------------------------------------------

@@ -1,0 +1,270 @@
+"""What commands tell, as events: lines of `--log-format json` and of `target/logs/mf.log`, and what a terminal shows.
+
+Every event has the keys `time`, `level`, `event`, `message` and `run_id`; `event` names its kind and decides what other
+keys there are. They are listed in `docs/concepts.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault
+from modelfactory.diagnostics import Diagnostic, counted, hide
+
+Level = Literal["debug", "info", "warning", "error"]
+FAULT_WIDTH = 160
+"""Characters of a fault's reason on a terminal."""
+PROGRESS_SECONDS = 10.0
+"""Seconds between two events of a family's progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that a command tells.
+
+    Attributes:
+        event: name of its kind.
+        level: how grave it is.
+        message: what a person reads.
+        outcome: what came of it, in brackets behind the message.
+        text: what stands on a terminal in the place of the message.
+        run_id: the run it belongs to, if there is one.
+        fields: what else programs want to know.
+    """
+
+    event: str
+    level: Level = "info"
+    message: str
+    outcome: str | None = None
+    text: str | None = None
+    run_id: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def line(self, *, shown_as: Mapping[str, str] | None = None) -> str:
+        """Return the event as one line of JSON, stamped with the time.
+
+        Args:
+            shown_as: values that must not be in it, and what stands there instead.
+        """
+        said = {"message": self.message + (f" [{self.outcome}]" if self.outcome else "")}
+        document = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": self.level,
+            "event": self.event,
+            **_shown(said, shown_as or {}),
+            "run_id": self.run_id,
+            **_shown(self.fields, shown_as or {}),
+        }
+        return json.dumps(document, allow_nan=False)
+
+
+class Events:
+    """Turns what is reported into events. The `Reporter` of a build, apart from bars.
+
+    Args:
+        hear: takes every event.
+    """
+
+    def __init__(self, hear: Callable[[Event], None]) -> None:
+        self._hearers = [hear]
+        self._run_id: str | None = None
+        self._places: dict[str, str] = {}
+        self._scheduled: dict[str, tuple[int, float]] = {}
+        self._lock = threading.RLock()  # families that are built at once report from their own threads
+
+    def also(self, hear: Callable[[Event], None]) -> None:
+        """Give every event from now on to one more."""
+        self._hearers.append(hear)
+
+    def tell(
+        self,
+        event: str,
+        message: str,
+        *,
+        level: Level = "info",
+        outcome: str | None = None,
+        text: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Tell one thing."""
+        with self._lock:
+            told = Event(
+                event=event,
+                level=level,
+                message=message,
+                outcome=outcome,
+                text=text,
+                run_id=self._run_id,
+                fields=fields,
+            )
+            for hear in self._hearers:
+                hear(told)
+
+    def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
+        """Tell diagnostics."""
+        for diagnostic in diagnostics:
+            place = diagnostic.position
+            self.tell(
+                "diagnostic",
+                diagnostic.message,
+                level="error",
+                text=diagnostic.text(),
+                code=str(diagnostic.code),
+                file=diagnostic.file,
+                line=place.line if place else None,
+                column=place.column if place else None,
+                help=diagnostic.help,
+            )
+
+    # Reporter -------------------------------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Tell something worth a line."""
+        self.tell("note", text)
+
+    def warn(self, texts: Iterable[str]) -> None:
+        """Tell what is not wrong but probably not meant."""
+        for text in texts:
+            self.tell("warning", text, level="warning", text=f"warning: {text}")
+
+    def run_started(self, run_id: str, master: str) -> None:
+        """Tell that Spark is being started, and give later events the run's name."""
+        self._run_id = run_id
+        how = "connecting to" if master.startswith("sc://") else "starting Spark on"
+        self.tell("run_started", f"Run {run_id}: {how} {master}", master=master)
+
+    def timings(self, seconds: Mapping[str, float], family: str | None = None) -> None:
+        """Tell how long parts of a run or of a family took."""
+        said = ", ".join(f"{part} {taken:.2f}s" for part, taken in seconds.items())
+        fields: dict[str, Any] = {f"{part}_seconds": round(taken, 3) for part, taken in seconds.items()}
+        self.tell("timings", said, level="debug", family=family, **fields)
+
+    def family_started(self, index: int, total: int, family: str) -> None:
+        """Tell that the census of a family begins."""
+        self._places[family] = f"{index} of {total}"
+        self.tell("census_started", f"{index} of {total} census of family {family}", level="debug", family=family)
+
+    def family_scheduled(self, family: str, groups: int, to_train: int) -> None:
+        """Tell that the training of a family begins."""
+        self._scheduled[family] = (to_train, time.monotonic())
+        self.tell(
+            "family_started",
+            f"{self._places[family]} START family {family} ({groups:,} groups)",
+            outcome="RUN",
+            family=family,
+            n_groups=groups,
+            n_to_train=to_train,
+        )
+
+    def family_progress(self, family: str, done: int) -> None:
+        """Tell how far a family is, now and then."""
+        to_train, told = self._scheduled[family]
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            self._scheduled[family] = (to_train, time.monotonic())
+            said = f"{self._places[family]} family {family}: {done:,} of {to_train:,} groups"
+            self.tell("family_progress", said, family=family, n_done=done, n_to_train=to_train)
+
+    def family_finished(self, index: int, total: int, result: FamilyResult) -> None:
+        """Tell what came of a family."""
+        with self._lock:  # what belongs to one family stays together
+            level, word, outcome = _ending(result)
+            self.tell(
+                "family_finished",
+                f"{index} of {total} {word} family {result.family}",
+                level=level,
+                outcome=outcome,
+                family=result.family,
+                status=result.status,
+                version=result.version,
+                seconds=round(result.seconds, 3),
+                groups=dict(result.statuses),
+                exit_code=result.exit_code,
+            )
+            for fault in result.faults:
+                self._fault(result, fault, level)
+            if result.rows_without_label:
+                said = f"{counted(result.rows_without_label, 'row')} without a label left out"
+                rows = result.rows_without_label
+                self.tell("rows_without_label", said, text=f"    {said}", family=result.family, n_rows=rows)
+            self.diagnostics(result.diagnostics)
+
+    def _fault(self, result: FamilyResult, fault: Fault, level: Level) -> None:
+        key = ", ".join(f"{column}={value}" for column, value in fault.example.items())
+        reason = ": ".join(part for part in (fault.error_type, fault.error) if part)
+        said = f"{fault.count:,} {fault.status}, such as {key}: "
+        short = reason if len(reason) <= FAULT_WIDTH else reason[: FAULT_WIDTH - 1] + "…"
+        self.tell(
+            "fault",
+            said + reason,
+            level=level,
+            text=f"    {said}{short}",
+            family=result.family,
+            status=fault.status,
+            n_groups=fault.count,
+            key=dict(fault.example),
+            error_type=fault.error_type,
+            error=fault.error,
+        )
+
+    def build_finished(self, result: BuildResult) -> None:
+        """Tell that all families are through."""
+        families = result.families
+        warned = sum(f.status == "success" and f.count(of="failed") > 0 for f in families)
+        counts = {
+            "pass": sum(f.status == "success" for f in families) - warned,
+            "warn": warned,
+            "error": sum(f.status == "error" for f in families),
+            "skip": sum(f.status == "skipped" for f in families),
+            "reused": sum(f.count(of="reused") > 0 and not f.count(of="trained") for f in families),
+            "total": len(families),
+        }
+        groups = {kind: sum(f.count(of=kind) for f in families) for kind in GROUP_COUNTS}
+        self.tell(
+            "build_finished",
+            f"Done. {' '.join(f'{name.upper()}={n}' for name, n in counts.items())} | "
+            f"GROUPS {' '.join(f'{kind}={n}' for kind, n in groups.items())}",
+            seconds=round(result.seconds, 3),
+            exit_code=result.exit_code,
+            families=counts,
+            groups=groups,
+        )
+
+
+def _ending(result: FamilyResult) -> tuple[Level, str, str]:
+    """Return how grave the end of a family is, the word for it, and what came of it."""
+    failed = result.count(of="failed")
+    match result.status:
+        case "skipped":
+            return "warning", "SKIP", "SKIP"
+        case "error":
+            why = "not built"
+            if result.statuses:
+                why = f"not published: {failed:,} failed" if failed else "not published: no models"
+            return "error", "ERROR", f"{why} in {result.seconds:.1f}s"
+        case "success":
+            counts = [(result.count(of=kind), kind) for kind in GROUP_COUNTS]
+            said = ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
+            level: Level = "warning" if failed else "info"
+            return level, "WARN" if failed else "OK", f"v{result.version}: {said} in {result.seconds:.1f}s"
+
+
+def _shown(value: Any, shown_as: Mapping[str, str]) -> Any:
+    """Return a value as JSON has it, without what is not to be shown."""
+    match value:
+        case Mapping():
+            return {str(key): _shown(item, shown_as) for key, item in value.items()}
+        case list() | tuple():
+            return [_shown(item, shown_as) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return hide(str(value), shown_as)
