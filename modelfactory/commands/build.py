@@ -24,7 +24,7 @@ from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
 from modelfactory.project.variables import resolve_environment
-from modelfactory.store.store import replace_file
+from modelfactory.store.local import replace_file
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -489,10 +489,12 @@ class TestInput:
         assert [d.code for d in caught.value.diagnostics] == ["MF302"]
 
     def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
+        from pyarrow.fs import LocalFileSystem
+
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
         from modelfactory.spark.inputs import open_input, open_source
-        from modelfactory.spark.training import fitted_groups, placed_groups
+        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups
 
         rows = frame(x=9, y=9).assign(unused="long text")
         workspace = workspace_of(project(tmp_path, rows))
@@ -503,7 +505,8 @@ class TestInput:
         assert not findings
         (found,) = take_census([table], classes=[False])
         schedule = schedule_groups(step, found.census, slots=2)
-        placed = placed_groups(spark, table, found, schedule, tmp_path / "schedule.parquet")
+        scratch = Scratch(LocalFileSystem(), str(tmp_path), f"file://{tmp_path}")
+        placed = placed_groups(spark, table, found, schedule, scratch)
         plan = (
             fitted_groups(step.fit, table, placed, schedule.n_bins)
             ._jdf.queryExecution()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,9 @@ import pytest
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
 from modelfactory.store.groups import read_groups
+from modelfactory.store.local import replace_file
 from modelfactory.store.manifest import FileRecord, Fingerprints, Manifest, VersionRecord
-from modelfactory.store.store import Store, replace_file
+from modelfactory.store.store import Store
 from modelfactory.store.versions import Staging, publish_version, stage_version
 
 GROUPS = pa.table({"k": ["a", "b"], "status": ["trained", "failed"]})
@@ -60,13 +60,18 @@ def stage(store: Store, number: int) -> Staging:
     """Write all of a version but its name in the manifest."""
     staging = stage_version(store, "f", number, f"run{number}")
     staging.write_groups(GROUPS)
-    written = staging.folder / "spark"
-    written.mkdir()
-    pq.write_table(pa.table({"k": ["a"], "model": [b"\x80"]}), written / "part-7.parquet")
-    (written / "_SUCCESS").touch()
-    staging.adopt_models(written)
-    shutil.rmtree(written)
+    write_models(staging)
+    staging.adopt_models(f"{staging.scratch}/written")
     return staging
+
+
+def write_models(staging: Staging) -> None:
+    """Write a model table as Spark would."""
+    filesystem, path, _ = staging.place.opened(f"{staging.scratch}/written")
+    with filesystem.open_output_stream(f"{path}/part-7.parquet") as out:
+        pq.write_table(pa.table({"k": ["a"], "model": [b"\x80"]}), out)
+    with filesystem.open_output_stream(f"{path}/_SUCCESS"):
+        pass
 
 
 def publish(store: Store, number: int) -> Manifest:
@@ -147,16 +152,15 @@ def test_what_is_staged_but_not_published_does_not_count_and_is_cleaned_up(store
     assert {name for name in files_of(store) if "v000002" not in name} == set(whole)
 
 
-def test_a_version_that_was_renamed_but_not_named_is_cleaned_up(store: Store) -> None:
+def test_a_version_whose_models_are_on_their_way_is_cleaned_up(store: Store) -> None:
     publish(store, 1)
-    staging = stage(store, 2)
-    staging.folder.rename(staging.family_root / staging.name)  # and the process dies
+    write_models(stage_version(store, "f", 2, "run2"))  # and the process dies
     manifest = store.manifest("f")
     assert manifest is not None
     assert manifest.current == 1
-    made = stage_version(store, "f", 2, "later")
-    made.discard()
+    stage_version(store, "f", 2, "later").discard()
     assert not any("v000002" in name for name in files_of(store))
+    assert not (store.root / "f" / "_staging").exists()
     assert any("v000001" in name for name in files_of(store))
 
 
