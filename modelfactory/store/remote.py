@@ -193,6 +193,9 @@ class RemoteFolder:
         """Delete all objects of a folder."""
         with self._told("write to", folder):
             self._objects.remove(folder)
+            files, path = self._opened[0], self._path(folder)
+            if files.get_file_info(path).type == FileType.Directory:  # Spark leaves empty objects for folders
+                files.delete_dir(path)
 
     def sync(self, folder: str) -> None:
         """Do nothing: an object that is written is stored."""
@@ -214,7 +217,7 @@ class RemoteFolder:
 
     def _error(self, doing: str, name: str, error: Exception) -> InputError:
         said = str(error)
-        denied = re.search(r"\b40[13]\b|ACCESS_DENIED|AccessDenied|[Ii]nvalid\w*(Key|Token|Client)|Signature", said)
+        denied = re.search(r"\b40[13]\b|access_?denied|invalid_?access_?key|token|signature|credential", said, re.I)
         hint = "credentials are those of the environment, such as AWS_ACCESS_KEY_ID" if denied else None
         return input_error(Code.STORE, f"cannot {doing} the store `{self.shown(name)}`: {_reason(said)}", help=hint)
 

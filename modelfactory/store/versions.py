@@ -45,7 +45,7 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     former = place.edition(f"{family}/{MANIFEST}")
     manifest = None if former is None else store.parsed(family, former.content)
     left = leftovers(place, family, manifest)
-    if manifest is None and any(re.match(r"v(?!0*1-)", name) for name in left):
+    if manifest is None and not only_first(left):
         raise input_error(
             Code.STORE,
             f"family `{family}` has versions and no {MANIFEST}; nothing was removed",
@@ -65,6 +65,11 @@ def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]
     staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
     drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
     return versions + staged + drafts
+
+
+def only_first(left: list[str]) -> bool:
+    """Tell whether all that is left may be of builds that died before a family was ever published."""
+    return not any(re.match(r"v(?!0*1-)", name) for name in left)
 
 
 def publish_version(store: Store, staging: Staging, version: VersionRecord) -> Manifest:
