@@ -161,7 +161,7 @@ CODES: Mapping[Code, str] = {
     Code.SPARK_SESSION: "Spark does not start, or its workers cannot run Python.",
     Code.STORE: "The store or a file in it cannot be read or written.",
     Code.STORE_SCHEMA: "A manifest is damaged, or was written by a later release.",
-    Code.STORE_LOCKED: "Another build holds the family.",
+    Code.STORE_LOCKED: "Another build holds the family, or has published it first.",
     Code.NOTHING_SELECTED: "The selection matches no family.",
     Code.BAD_OPTION: "An option's value cannot be used.",
     Code.NOT_BUILT: "The family has no version yet.",

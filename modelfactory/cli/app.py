@@ -138,7 +138,7 @@ def debug(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show versions, Java, Python and whether the store can be written."""
+    """Show versions, Java, Python and whether the store can be written; with --store, whether it is whole."""
     from modelfactory.cli.tables import check_table
     from modelfactory.commands.debug import debug as look
 

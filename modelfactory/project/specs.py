@@ -307,7 +307,7 @@ class TargetSpec(Spec):
     master: str = Field("local[*]", description="Spark master URL.")
     store: str = Field(
         "store",
-        description="Folder that holds model tables and manifests; a relative path starts at the project folder.",
+        description="Folder or URL that holds models and manifests; a relative path starts at the project folder.",
     )
     conf: dict[str, Option] = Field({}, description="Spark configuration.")
     threads: Annotated[int, BeforeValidator(_not_bool)] = Field(
