@@ -8,14 +8,17 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 
+import pyarrow as pa
 from pyarrow.fs import (
     AwsStandardS3RetryStrategy,
     FileSelector,
     FileSystem,
     FileType,
+    GcsFileSystem,
     S3FileSystem,
     resolve_s3_region,
 )
@@ -28,6 +31,7 @@ from modelfactory.store.places import Edition
 from modelfactory.store.urls import StoreUrl
 
 _CHUNK = 8 << 20
+_CREDENTIALS = {"s3": "AWS_ACCESS_KEY_ID", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +80,26 @@ class RemoteFolder:
 
     @cached_property
     def _opened(self) -> tuple[FileSystem, str]:
-        if self.where.scheme != "s3":
+        path = f"{self.where.authority}/{self.where.prefix}".rstrip("/")
+        if self.where.scheme == "s3":
+            files = S3FileSystem(
+                region=self._settings["region"],
+                endpoint_override=self._settings.get("endpoint"),
+                retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3),
+                connect_timeout=10,
+                request_timeout=60,
+            )
+            return files, path
+        if self.where.scheme == "gs":
+            return GcsFileSystem(retry_time_limit=timedelta(seconds=30)), path
+        if self.where.has_conditional_put:
+            # Without credentials, pyarrow's client of Azure ends the process; obstore's says what is missing.
+            self._objects.read(".probe")
+        try:
             found = FileSystem.from_uri(str(self.where))
-            return found[0], found[1]
-        files = S3FileSystem(
-            region=self._settings["region"],
-            endpoint_override=self._settings.get("endpoint"),
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=3),
-            connect_timeout=10,
-            request_timeout=60,
-        )
-        return files, f"{self.where.authority}/{self.where.prefix}".rstrip("/")
+        except pa.ArrowException as error:
+            raise OSError(f"this pyarrow cannot open it: {error}") from error
+        return found[0], found[1]
 
     @cached_property
     def _objects(self) -> Objects:
@@ -218,7 +231,8 @@ class RemoteFolder:
     def _error(self, doing: str, name: str, error: Exception) -> InputError:
         said = str(error)
         denied = re.search(r"\b40[13]\b|access_?denied|invalid_?access_?key|token|signature|credential", said, re.I)
-        hint = "credentials are those of the environment, such as AWS_ACCESS_KEY_ID" if denied else None
+        name_of_one = _CREDENTIALS.get(self.where.scheme, "AZURE_CLIENT_ID")
+        hint = f"credentials are those of the environment, such as {name_of_one}" if denied else None
         return input_error(Code.STORE, f"cannot {doing} the store `{self.shown(name)}`: {_reason(said)}", help=hint)
 
 

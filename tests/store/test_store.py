@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from store_samples import GROUPS, publish, stage, write_models
+from store_samples import GROUPS, publish, stage, version, write_models
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
 from modelfactory.store.groups import read_groups
 from modelfactory.store.local import replace_file
 from modelfactory.store.store import Store
-from modelfactory.store.versions import stage_version
+from modelfactory.store.versions import publish_version, stage_version
 
 
 @pytest.fixture
@@ -156,6 +157,22 @@ def test_a_family_is_built_by_one_at_a_time(store: Store) -> None:
     with store.locked("f"), pytest.raises(StoreLocked, match=f"process {os.getpid()}") as caught, store.locked("f"):
         pass
     assert caught.value.exit_code == 5
+
+
+def test_who_holds_a_family_is_told_with_its_run_and_since_when(store: Store) -> None:
+    said = rf"by process {os.getpid()} on {re.escape(os.uname().nodename)}, run r7, since \d{{4}}-\d\d-\d\dT\d\d:\d\d"
+    with store.locked("f", run_id="r7") as hold, pytest.raises(StoreLocked, match=said), store.locked("f"):
+        pass
+    hold.confirm()
+
+
+def test_a_manifest_that_another_has_replaced_meanwhile_is_not_overwritten(store: Store) -> None:
+    publish(store, 1)
+    staging = stage(store, 2)
+    won = publish(Store(store.root), 2)  # as where a mounted folder knows no locks
+    with pytest.raises(StoreLocked, match="another build of family `f` came first"):
+        publish_version(store, staging, version(2, staging.seal()))
+    assert store.manifest("f") == won
 
 
 def test_different_families_are_built_side_by_side(store: Store) -> None:

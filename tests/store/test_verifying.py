@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from store_samples import publish, stage, write_models
-from support import ONE_ROW, workspace_of, write_project
+from support import ONE_ROW, _cache, workspace_of, write_project
+from typer.testing import CliRunner
 
+from modelfactory.cli.app import app
 from modelfactory.commands.debug import Check, debug
 from modelfactory.commands.workspace import ProjectOptions
 from modelfactory.store.store import Store
@@ -147,6 +149,10 @@ def test_debug_tells_what_is_damaged(store: Store, tmp_path: Path) -> None:
     stage(store, 3)
     assert all(check.passed for check in checks(folder))
     flip(store, f"f/{GROUP_FILE}")
+    told = CliRunner().invoke(app, ["debug", "--store", "--project-dir", str(folder)], env=dict(_cache()))
+    assert told.exit_code == 2
+    (line,) = [line for line in told.stdout.splitlines() if "damaged" in line]
+    assert line.split(maxsplit=2)[:2] == ["ERROR", "damaged"]
     said = {check.name: check for check in checks(folder)}
     assert "1 family, 2 versions, 4 files of " in said["verified"].found
     assert not said["damaged"].passed
