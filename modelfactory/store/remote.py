@@ -74,7 +74,7 @@ class RemoteFolder:
             return {}
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if region is None:
+        if not region:
             region = "us-east-1" if endpoint else resolve_s3_region(self.where.authority)
         return {"region": region, **({"endpoint": endpoint} if endpoint else {})}
 
