@@ -4,7 +4,7 @@ MfError                 something `mf` explains in the user's words; carries dia
 ├── InputError          exit 2   files, options, data or the machine: the user's turn
 ├── BuildFailed         exit 1   a family failed, or more groups failed than it allows
 ├── NothingSelected     exit 4   the selection matched no family
-└── StoreLocked         exit 5   another build holds the family
+└── StoreLocked         exit 5   another build holds the family, or has published it first
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class NothingSelected(MfError):
 
 
 class StoreLocked(MfError):
-    """Another build of the family is under way."""
+    """Another build of the family is under way, or came first."""
 
     exit_code = 5
 

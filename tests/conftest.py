@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +16,16 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from modelfactory.store.store import Store
+
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)  # for `support`
 # Workers and the process that asks classes for their parameters import the tests' own estimators.
 os.environ["MODELFACTORY_ARCHIVE"] = "off"  # no test leaves a process behind
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+
+
+_BUCKETS = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +42,42 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     log = tmp_path_factory.mktemp("spark") / "spark.log"
     with open_session(TargetSpec(master="local[2]"), name="mf tests", log=log) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The endpoint of an S3 server."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a new bucket; the environment says how to reach it."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{next(_BUCKETS)}"
+    with urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{bucket}", method="PUT")):
+        return f"s3://{bucket}"
+
+
+@pytest.fixture
+def remote(s3: str) -> Store:
+    """A store in a bucket where there is nothing yet."""
+    from modelfactory.store.store import Store
+
+    return Store(f"{s3}/some/store")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,6 +26,7 @@ HOMES = {
     "yaml": {"project"},
     "tomllib": {"project"},
     "pandas": {"training"},
+    "obstore": {"store"},
     "pyarrow": {"training", "store", "spark", "commands"},
     "numpy": {"training", "plan", "spark", "commands"},
 }

@@ -225,6 +225,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert re.search(rf"^\[{re.escape(label)}\]: ", text, re.MULTILINE), label
 
 
+def test_the_tests_that_prove_a_promise_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)((?:::\w+)*)`", (ROOT / "docs/reliability.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    for file, path in named:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        for name in filter(None, path.split("::")):
+            assert re.search(rf"^\s*(?:def|class) {name}\b", text, re.MULTILINE), f"{file}{path}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_prose_fits_the_page(page: Path) -> None:
     long = [

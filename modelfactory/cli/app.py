@@ -161,6 +161,7 @@ def init(
 def debug(
     project_dir: ProjectDir = None,
     connection: Annotated[bool, typer.Option("--connection", help="Start Spark and ask a worker.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="Read every file of the store and verify it.")] = False,
     target: Target = None,
     variables: Vars = "",
     profiles_dir: ProfilesDir = None,
@@ -168,12 +169,12 @@ def debug(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Show versions, Java, Python and whether the store can be written."""
+    """Show versions, Java, Python and whether the store can be written; with --store, whether it is whole."""
     from modelfactory.cli.tables import check_table
     from modelfactory.commands.debug import debug as look
 
     with _console(log_format, quiet, debug) as console:
-        checks = look(_options(project_dir, target, variables, profiles_dir), connection=connection)
+        checks = look(_options(project_dir, target, variables, profiles_dir), connection=connection, store=store)
         console.table(check_table(checks))
         if not all(check.passed for check in checks):
             raise typer.Exit(MfError.exit_code)

@@ -26,13 +26,16 @@ from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
 from modelfactory.project.variables import resolve_environment
-from modelfactory.store.store import replace_file
+from modelfactory.store.local import replace_file
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from modelfactory.spark.inputs import Input
     from modelfactory.spark.probe import Workers
+
+_PATIENCE = 20.0
+"""Seconds without a sign of life after which a user is told what is waited for."""
 
 
 def build_project(
@@ -84,7 +87,7 @@ def build_project(
 
         with session_of(starting, name=f"mf {project.spec.name}") as spark:
             if not starting.embedded:
-                run = _with_workers(spark, run)
+                run = _with_workers(spark, run, reporter)
             reporter.timings({"compile": compiled - began, "spark": time.monotonic() - compiled})
             done = build(
                 workspace,
@@ -252,8 +255,10 @@ class _Families:
         )
 
 
-def _with_workers(spark: SparkSession, run: Run) -> Run:
+def _with_workers(spark: SparkSession, run: Run, reporter: Reporter) -> Run:
     """Return the run with the versions that its workers have.
+
+    A cluster without a free core lets everybody wait for as long as it has none, and Spark says so in its log alone.
 
     Raises:
         InputError: the workers cannot train what is loaded here.
@@ -264,7 +269,13 @@ def _with_workers(spark: SparkSession, run: Run) -> Run:
     def probe(_: threading.Event) -> Workers:
         return probe_workers(spark, run.libraries)
 
-    workers = run_interruptibly(probe, cancel=lambda: cancel_jobs(spark))
+    waiting = threading.Timer(_PATIENCE, lambda: reporter.note("still waiting for the first worker of the cluster"))
+    waiting.daemon = True
+    waiting.start()
+    try:
+        workers = run_interruptibly(probe, cancel=lambda: cancel_jobs(spark))
+    finally:
+        waiting.cancel()
     return dataclasses.replace(run, libraries=dict(workers.libraries))
 
 

@@ -7,7 +7,7 @@ import json
 from modelfactory.commands.workspace import Workspace
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.text import plan_text
-from modelfactory.store.store import replace_file
+from modelfactory.store.local import replace_file
 
 
 def write_compiled(workspace: Workspace) -> str:

@@ -11,7 +11,7 @@ from importlib import metadata
 from modelfactory import __version__
 from modelfactory.commands.run import start_run
 from modelfactory.commands.workspace import ProjectOptions, open_workspace, store_of
-from modelfactory.diagnostics import MfError
+from modelfactory.diagnostics import MfError, counted
 from modelfactory.project.loading import Project
 
 LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "pydantic", "jinja2", "typer")
@@ -34,8 +34,14 @@ class Check:
     help: str | None = None
 
 
-def debug(options: ProjectOptions, *, connection: bool) -> tuple[Check, ...]:
-    """Look at versions, Java, the project and its store, and with `connection` at Spark and its workers."""
+def debug(options: ProjectOptions, *, connection: bool, store: bool = False) -> tuple[Check, ...]:
+    """Look at versions, Java and the project.
+
+    Args:
+        options: where the project is and how to read it.
+        connection: start Spark and ask its workers.
+        store: read every file of the store.
+    """
     checks = [
         Check("modelfactory", __version__),
         Check("python", f"{platform.python_version()} at {sys.executable}"),
@@ -49,6 +55,8 @@ def debug(options: ProjectOptions, *, connection: bool) -> tuple[Check, ...]:
     checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))
     checks.append(Check("target", f"{project.target_name}: {project.target.address}"))
     checks.append(_checked("store", lambda: _store(project)))
+    if store:
+        checks += _verified(project)
     if connection:
         checks.append(_checked("connection", lambda: _connection(project)))
     return tuple(checks)
@@ -75,8 +83,27 @@ def _java(options: ProjectOptions) -> str:
 
 
 def _store(project: Project) -> str:
-    store_of(project).check_writable()
-    return f"{project.target.store} can be written"
+    store = store_of(project)
+    store.check_writable()
+    return f"{store.place.shown()} can be written"
+
+
+def _verified(project: Project) -> list[Check]:
+    from modelfactory.store.verifying import verify_store
+
+    try:
+        found = verify_store(store_of(project))
+    except MfError as error:
+        return [_failed("verified", error)]
+    whole = (
+        f"{counted(found.families, 'family', 'families')}, {counted(found.versions, 'version')}, "
+        f"{counted(found.files, 'file')} of {found.bytes:,} bytes"
+    )
+    return [
+        Check("verified", f"{whole}: {counted(len(found.damages), 'damage') if found.damages else 'all whole'}"),
+        *(Check("damaged", damage.text(), passed=False) for damage in found.damages),
+        *(Check("leftover", f"`{name}` of a build that died, or of one under way") for name in found.leftovers),
+    ]
 
 
 def _connection(project: Project) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,7 +29,7 @@ from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
-from modelfactory.spark.training import FITTED_FOLDER, Outcomes, train_groups
+from modelfactory.spark.training import FITTED_FOLDER, Outcomes, Scratch, train_groups
 from modelfactory.store.groups import read_measured
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
 from modelfactory.store.store import Store
@@ -73,7 +72,7 @@ def train_family(
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
-    with store.locked(step.family):
+    with store.locked(step.family, run_id=run.run_id) as hold:
         number = next_number(store, step.family)
         staging = stage_version(store, step.family, number, run.run_id)
         try:
@@ -96,9 +95,9 @@ def train_family(
             refused = refusal(step, groups, kept_in=str(kept_in.relative_to(workspace.project.root)))
             if refused is None:
                 staging.write_groups(groups)
-                publish_version(
-                    store, staging, _record(number, workspace, step, found, groups, staging, run, clock, slots)
-                )
+                record = _record(number, workspace, step, found, groups, staging, run, clock, slots)
+                hold.confirm()
+                publish_version(store, staging, record)
             else:
                 _keep_refused(kept_in, groups)
         finally:
@@ -186,11 +185,10 @@ def _train(
     def report(done: int) -> None:
         reporter.family_progress(step.family, done)
 
-    written = staging.folder / "spark"
+    scratch = Scratch(*staging.place.opened(staging.scratch))
     job = f"{run.run_id}/{step.family}"
-    outcomes = train_groups(spark, step, table, found, schedule, staging=written, memory=memory, job=job, report=report)
-    staging.adopt_models(written / FITTED_FOLDER)
-    shutil.rmtree(written, ignore_errors=True)
+    outcomes = train_groups(spark, step, table, found, schedule, staging=scratch, memory=memory, job=job, report=report)
+    staging.adopt_models(f"{staging.scratch}/{FITTED_FOLDER}")
     return outcomes
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
-from modelfactory.diagnostics import Code, Diagnostic, InputError, NothingSelected, did_you_mean, input_error
+from modelfactory.diagnostics import Code, Diagnostic, InputError, NothingSelected, did_you_mean
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project
 from modelfactory.project.selection import select_families, unmatched_terms
-from modelfactory.store.store import Store
+from modelfactory.store.store import Store, store_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Workspace:
     environ: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def store(self) -> Store:
         """The store of the project's target."""
         return store_of(self.project)
@@ -76,13 +76,9 @@ def store_of(project: Project) -> Store:
     """Return the store of a project's target.
 
     Raises:
-        InputError: the store is a URL, which this version does not write to.
+        InputError: no store can stand at its URL.
     """
-    if "://" in project.target.store:
-        raise input_error(
-            Code.STORE, f"the store of target `{project.target_name}` is a URL", help="use a local or mounted folder"
-        )
-    return Store(project.root / project.target.store)
+    return store_at(project.target.store, base=project.root)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,10 @@ def _bytes(value: Any) -> Any:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mg])b?", value.strip().lower()) if isinstance(value, str) else None
     if found is None:
         raise ValueError("must be an amount of memory such as 512m or 2g")
-    return int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2]]))
+    amount = int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2]]))
+    if amount < 512 << 20:
+        raise ValueError("must be at least 512m: the libraries alone take some 300 MB")
+    return amount
 
 
 def _connect_url(value: str) -> str:
@@ -78,7 +81,7 @@ def _option(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
 Share = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, lt=1)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Memory = Annotated[int, BeforeValidator(_bytes), Field(ge=512 << 20)]
+Memory = Annotated[int, BeforeValidator(_bytes)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 Option = Annotated[Any, BeforeValidator(_option)]
 Written = Annotated[str, Field(min_length=1)]
@@ -333,7 +336,7 @@ class TargetSpec(Spec):
     )
     store: str = Field(
         "store",
-        description="Folder that holds model tables and manifests; a relative path starts at the project folder.",
+        description="Folder or URL that holds models and manifests; a relative path starts at the project folder.",
     )
     conf: dict[str, Option] = Field({}, description="Spark configuration.")
     threads: Annotated[int, BeforeValidator(_not_bool)] = Field(

@@ -20,7 +20,8 @@ def reason(error: BaseException) -> str:
     """Return the first line of an error of Spark, without its error class and SQL state."""
     text = str(error.java_exception.toString()) if isinstance(error, Py4JJavaError) else str(error)
     line = (text.strip().splitlines() or [type(error).__name__])[0]
-    if "awaitResult" in line or "Job aborted" in line or not line:  # a wrapper: the reason is what it wraps
+    wrappers = ("awaitResult", "Job aborted", "Task failed while writing rows")
+    if not line or any(wrapper in line for wrapper in wrappers):  # the reason is what it wraps
         causes = re.findall(r"Caused by: (.+)", f"{error}\n{getattr(error, '_stacktrace', '')}")
         line = causes[-1] if causes else line
     line = re.sub(r"^(?:[\w$]+\.)+[\w$]+(?:Exception|Error): ", "", line)

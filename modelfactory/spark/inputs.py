@@ -188,12 +188,12 @@ def open_input(
 
 def _local_url(root: Path, place: str) -> str:
     """Return the URL of a local path, which may hold wildcards; Spark's own default may be another file system."""
-    return f"file://{place}" if Path(place).is_absolute() else f"{literal_url(root)}/{place}"
+    return f"file://{place}" if Path(place).is_absolute() else f"{literal(f'file://{root}')}/{place}"
 
 
-def literal_url(path: Path) -> str:
-    """Return the URL for Spark to read a local path in which nothing is a wildcard."""
-    return "file://" + re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
+def literal(url: str) -> str:
+    """Return a URL for Spark to read from in which nothing is a wildcard."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", url)
 
 
 def _canonical_type(written: str) -> str | None:

@@ -133,7 +133,7 @@ def _opened(builder: SparkSession.Builder, starting: StartingSpark, jvm: Jvm) ->
 def _does_not_start(starting: StartingSpark, why: str) -> InputError:
     return input_error(
         Code.SPARK_SESSION,
-        f"Spark does not start on `{starting.settings[MASTER]}`: {why}",
+        f"Spark does not start on `{starting.target.address}`: {why}",
         help=f"its own words are in {starting.log.file}" if starting.log else None,
     )
 

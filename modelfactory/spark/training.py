@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector, FileSystem
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -17,7 +19,7 @@ from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
-from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, literal_url
+from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, literal
 from modelfactory.spark.progress import watched
 from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
@@ -43,6 +45,21 @@ Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 """What runs on the workers: rows in, outcomes out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder for files on their way, which the driver and Spark both reach.
+
+    Attributes:
+        filesystem: how the driver reaches it.
+        path: where it is in that file system.
+        url: the same for Spark; nothing in it is escaped.
+    """
+
+    filesystem: FileSystem
+    path: str
+    url: str
+
+
 def train_groups(
     spark: SparkSession,
     step: TrainStep,
@@ -50,7 +67,7 @@ def train_groups(
     found: CensusTable,
     schedule: Schedule,
     *,
-    staging: Path,
+    staging: Scratch,
     memory: int | None,
     job: str,
     report: Callable[[int], None],
@@ -79,12 +96,12 @@ def train_groups(
     sample = step.max_rows if (step.samples(found.census.n_usable) & schedule.to_train).any() else None
 
     def write(*, isolated: bool) -> None:
-        placed = placed_groups(spark, table, found, schedule, staging / _SCHEDULE)
+        placed = placed_groups(spark, table, found, schedule, staging)
         worker = _worker(step.fit, memory, isolated=isolated)
         outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins, worker, sample=sample)
         options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
         _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_FITTED).parquet(
-            f"file://{staging / _WRITTEN}"
+            f"{_hadoop_url(staging.url)}/{_WRITTEN}"
         )
 
     try:
@@ -129,14 +146,16 @@ def fitted_groups(
     return binned.mapInArrow(worker, OUTCOME_DDL)
 
 
-def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedule: Schedule, file: Path) -> DataFrame:
-    """Return the groups to train with their keys and bins, written to a file.
+def placed_groups(
+    spark: SparkSession, table: Input, found: CensusTable, schedule: Schedule, staging: Scratch
+) -> DataFrame:
+    """Return the groups to train with their keys and bins, written to a file in `staging`.
 
     They travel as a file: a million rows would be a million objects in the JVM as a local relation.
     """
     chosen = found.keys.append_column(GROUP, pa.array(found.census.group)).append_column(_BIN, pa.array(schedule.bin))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(chosen.filter(pa.array(schedule.to_train)), file, compression="zstd")
+    with staging.filesystem.open_output_stream(f"{staging.path}/{_SCHEDULE}") as out:
+        pq.write_table(chosen.filter(pa.array(schedule.to_train)), out, compression="zstd")
     types = T.StructType(
         [
             *map(T.StructField, table.keys, table.key_types),
@@ -144,7 +163,7 @@ def placed_groups(spark: SparkSession, table: Input, found: CensusTable, schedul
             T.StructField(_BIN, T.IntegerType()),
         ]
     )
-    return spark.read.schema(types).parquet(literal_url(file))
+    return spark.read.schema(types).parquet(f"{literal(_hadoop_url(staging.url))}/{_SCHEDULE}")
 
 
 def _worker(fit: FitStep, memory: int | None, *, isolated: bool) -> Worker:
@@ -181,15 +200,23 @@ def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFram
     )
 
 
-def _read_outcomes(staging: Path) -> Outcomes:
+def _hadoop_url(url: str) -> str:
+    """Return a URL with the scheme by which Spark's Hadoop knows it."""
+    return re.sub("^s3:", "s3a:", url)
+
+
+def _read_outcomes(staging: Scratch) -> Outcomes:
     """Read the outcomes back without the models' bytes."""
     wanted = [field for field in OUTCOME_SCHEMA if field.name not in (*MODEL_FIELDS, _FITTED)]
     chunks: dict[str, list[pa.Array]] = {"sha256": [], **{field.name: [] for field in wanted}}
-    for file in sorted((staging / _WRITTEN).rglob("*.parquet")):
-        read = pq.ParquetFile(file).read(columns=[OUTCOME, "sha256"], use_threads=False)
+    everything = FileSelector(f"{staging.path}/{_WRITTEN}", recursive=True, allow_not_found=True)
+    found = staging.filesystem.get_file_info(everything)
+    for path in sorted(info.path for info in found if info.path.endswith(".parquet")):
+        file = pq.ParquetFile(staging.filesystem.open_input_file(path))
+        read = file.read(columns=[OUTCOME, "sha256"], use_threads=False)
         chunks["sha256"] += read["sha256"].chunks
         for outcome in read[OUTCOME].chunks:
             for field in wanted:
                 name = GROUP_HASH if field.name == GROUP else field.name
                 chunks[field.name].append(pc.struct_field(outcome, name).cast(field.type))
-    return {name: pa.chunked_array(found, OUTCOME_SCHEMA.field(name).type) for name, found in chunks.items()}
+    return {name: pa.chunked_array(arrays, OUTCOME_SCHEMA.field(name).type) for name, arrays in chunks.items()}

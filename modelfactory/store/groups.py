@@ -15,24 +15,33 @@ from modelfactory.plan.costs import Measured
 from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
 
 
-def read_groups(files: Sequence[Path]) -> pa.Table:
+def opened(file: Any) -> Any:
+    """Return a file of a store as Parquet's reader takes it: a path as it is, a file at a URL opened.
+
+    Raises:
+        OSError: the file at a URL is missing or cannot be reached.
+    """
+    return file if isinstance(file, Path) else file.open()
+
+
+def read_groups(files: Sequence[Any]) -> pa.Table:
     """Read a group table.
 
     Raises:
         InputError: a file is missing or damaged.
     """
     try:
-        return pa.concat_tables([pq.read_table(file) for file in files]).combine_chunks()
+        return pa.concat_tables([pq.read_table(opened(file)) for file in files]).combine_chunks()
     except (OSError, pa.ArrowInvalid) as error:
         raise input_error(Code.STORE, f"cannot read the group table: {error}") from error
 
 
-def read_measured(files: Sequence[Path]) -> Measured | None:
+def read_measured(files: Sequence[Any]) -> Measured | None:
     """Read from a model table what the fits took; None if it cannot be read, since it is only a guess of the next."""
     columns = {"group": GROUP_HASH, "rows": "n_train", "seconds": "cpu_seconds"}
     try:
         wanted = [f"{OUTCOME}.{name}" for name in columns.values()]
-        tables = [pq.ParquetFile(file).read(columns=wanted) for file in files]
+        tables = [pq.ParquetFile(opened(file)).read(columns=wanted) for file in files]
         outcomes = pa.concat_tables(tables).combine_chunks().flatten()
         found = {key: outcomes[f"{OUTCOME}.{name}"].to_numpy() for key, name in columns.items()}
     except (OSError, KeyError, pa.ArrowInvalid):

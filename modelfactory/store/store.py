@@ -1,32 +1,46 @@
-"""A store: folders of families with their manifests. Reading it needs no Parquet and no pandas."""
+"""A store: families with their manifests. Reading a local one needs no Parquet and no pandas."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from modelfactory.diagnostics import Code, Diagnostic, StoreLocked, input_error
+from modelfactory.diagnostics import Code, input_error
+from modelfactory.store.holding import Hold
+from modelfactory.store.local import LocalFolder
 from modelfactory.store.manifest import Manifest, VersionRecord, read_manifest
+from modelfactory.store.places import Place
+from modelfactory.store.urls import parse_url
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Store:
     """A folder that holds families.
 
     Attributes:
-        root: absolute path.
+        root: absolute path, or URL.
     """
 
-    root: Path
+    root: Path | str
+
+    @cached_property
+    def place(self) -> Place:
+        """What reads and writes there.
+
+        Raises:
+            InputError: no store can stand at the URL.
+        """
+        if isinstance(self.root, Path):
+            return LocalFolder(self.root)
+        from modelfactory.store.remote import RemoteFolder
+
+        return RemoteFolder(parse_url(self.root))
 
     def check_writable(self) -> None:
         """Write a probe to the store, or to where it will be made; leaves nothing behind.
@@ -34,14 +48,7 @@ class Store:
         Raises:
             InputError: the path is not a folder, or nothing can be written there.
         """
-        place = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
-        if not place.is_dir():
-            raise input_error(Code.STORE, f"the store `{self.root}` is not a folder")
-        try:
-            with tempfile.TemporaryFile(dir=place) as probe:
-                probe.write(b"probe")
-        except OSError as error:
-            raise input_error(Code.STORE, f"cannot write to the store `{self.root}`: {error.strerror}") from error
+        self.place.check_writable()
 
     def manifest(self, family: str) -> Manifest | None:
         """Return a family's manifest, or None if it was never published.
@@ -49,20 +56,24 @@ class Store:
         Raises:
             InputError: the manifest cannot be read.
         """
-        file = self.root / family / MANIFEST
+        content = self.place.read(f"{family}/{MANIFEST}")
+        return None if content is None else self.parsed(family, content)
+
+    def parsed(self, family: str, content: bytes) -> Manifest:
+        """Read the content of a family's manifest.
+
+        Raises:
+            InputError: it is damaged, or of a later schema.
+        """
+        file = self.place.shown(f"{family}/{MANIFEST}")
         try:
-            text = file.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise input_error(Code.STORE, f"cannot read the manifest: {error.strerror}", file=file) from error
+            return read_manifest(content.decode("utf-8"), place=file)
         except UnicodeDecodeError as error:
             raise input_error(Code.STORE_SCHEMA, "the manifest is damaged", file=file) from error
-        return read_manifest(text, place=str(file))
 
-    def files(self, family: str, version: VersionRecord, table: str) -> list[Path]:
-        """Return the files of one table of a version."""
-        return [self.root / family / f.path for f in version.files if f.table == table]
+    def files(self, family: str, version: VersionRecord, table: str) -> list[Any]:
+        """Return the files of one table of a version: paths, or what `groups.read_groups` takes in their place."""
+        return [self.place.source(f"{family}/{f.path}") for f in version.files if f.table == table]
 
     def check_unlocked(self, family: str) -> None:
         """See whether a family is free, before work that would be for nothing; it may be taken the next moment.
@@ -70,68 +81,34 @@ class Store:
         Raises:
             StoreLocked: another build holds it.
         """
-        file = self.root / family / LOCK
-        with suppress(FileNotFoundError, NotADirectoryError), file.open(encoding="utf-8") as lock:
-            if not file.stat().st_size:  # who holds it has written its name
-                return
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError as error:
-                raise _held(family, lock) from error
+        self.place.check_unheld(family)
 
-    @contextmanager
-    def locked(self, family: str) -> Iterator[None]:
-        """Hold a family for one build; the system lets go when the process ends, however it ends.
+    def locked(self, family: str, *, run_id: str | None = None) -> AbstractContextManager[Hold]:
+        """Hold a family for one build.
+
+        Args:
+            family: its name.
+            run_id: the run that holds it, for the message that others get.
 
         Raises:
             StoreLocked: another build holds it.
         """
-        folder = self.root / family
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise input_error(Code.STORE, f"cannot make the folder `{folder}`: {error.strerror}") from error
-        with (folder / LOCK).open("a+", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise _held(family, lock) from error
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {os.uname().nodename}")
-            lock.flush()
-            try:
-                yield
-            finally:
-                lock.truncate(0)
+        return self.place.held(family, run_id)
 
 
-def _held(family: str, lock: IO[str]) -> StoreLocked:
-    lock.seek(0)
-    holder = lock.read().strip() or "another process"
-    return StoreLocked(
-        Diagnostic(
-            code=Code.STORE_LOCKED,
-            message=f"family `{family}` is being built by {holder}",
-            help="wait until it has finished",
-        )
-    )
+def store_at(written: str, *, base: Path) -> Store:
+    """Return the store of a path or URL as a user writes it.
 
+    Args:
+        written: path or URL; `file:///…` is a path.
+        base: where a relative path starts.
 
-def replace_file(file: Path, text: str) -> None:
-    """Replace a file's content in one step that survives a crash of the machine."""
-    draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(file)
-    sync_folder(file.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force a folder's entries to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    Raises:
+        InputError: no store can stand at the URL.
+    """
+    if written.lower().startswith("file:"):
+        parts = urlsplit(written)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise input_error(Code.STORE, "the store's URL of `file` names no absolute path", help="write `file:///…`")
+        return Store(Path(unquote(parts.path)))
+    return Store(str(parse_url(written))) if "://" in written else Store(base / written)

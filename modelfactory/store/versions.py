@@ -1,27 +1,30 @@
 """Write versions: stage, seal, publish.
 
-A version is staged in a folder that no manifest names, and published by replacing the manifest in one step. Until
-then it does not exist; what a build that died has left behind is removed by the next one.
+A version is written to its own folder, which no manifest names, and published by replacing the manifest in one step.
+Until then it does not exist; what a build that died has left behind is removed by the next one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import shutil
+import re
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelfactory.diagnostics import Code, input_error
+from modelfactory.diagnostics import Code, InputError, input_error
+from modelfactory.store.groups import opened
+from modelfactory.store.holding import overtaken
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
-from modelfactory.store.store import MANIFEST, Store, replace_file, sync_folder
+from modelfactory.store.places import Conflict, Edition, Place
+from modelfactory.store.store import MANIFEST, Store
 
 STAGING = "_staging"
 GROUPS, MODELS = "groups", "models"
+_CHUNK = 8 << 20
 
 
 def next_number(store: Store, family: str) -> int:
@@ -31,105 +34,169 @@ def next_number(store: Store, family: str) -> int:
 
 
 def stage_version(store: Store, family: str, number: int, run_id: str) -> Staging:
-    """Open a staging folder for a new version, after removing what dead builds left; needs the family's lock."""
-    folder = store.root / family
-    manifest = store.manifest(family)
-    folders = [left for left in folder.glob("v[0-9]*-*") if left.is_dir()]
-    if manifest is None and any(not left.name.startswith("v000001-") for left in folders):
+    """Begin a new version; needs a hold on the family.
+
+    What dead builds left is removed first, where the hold is sure.
+
+    Raises:
+        InputError: the family has versions and no manifest, or the store cannot be used.
+    """
+    place = store.place
+    former = place.edition(f"{family}/{MANIFEST}")
+    manifest = None if former is None else store.parsed(family, former.content)
+    left = leftovers(place, family, manifest)
+    if manifest is None and not only_first(left):
         raise input_error(
             Code.STORE,
             f"family `{family}` has versions and no {MANIFEST}; nothing was removed",
-            file=folder,
+            file=place.shown(family),
             help=f"restore {MANIFEST}, or move the folders away to begin anew",
         )
-    named = {Path(f.path).parts[0] for v in manifest.versions for f in v.files} if manifest else set()
-    for left in folders:
-        if left.name not in named:
-            shutil.rmtree(left)
-    shutil.rmtree(folder / STAGING, ignore_errors=True)
-    for draft in folder.glob("*.tmp"):
-        draft.unlink()
-    staging = Staging(family_root=folder, name=f"v{number:06d}-{run_id}")
-    staging.folder.mkdir(parents=True)
-    return staging
+    if place.holds_surely:
+        for name in left:
+            place.remove(f"{family}/{name}")
+    return Staging(place, family, f"v{number:06d}-{run_id}", former, manifest)
+
+
+def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
+    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
+    named = {PurePosixPath(f.path).parts[0] for v in manifest.versions for f in v.files} if manifest else set()
+    versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
+    staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
+    drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
+    return versions + staged + drafts
+
+
+def only_first(left: list[str]) -> bool:
+    """Tell whether all that is left may be of builds that died before a family was ever published."""
+    return not any(re.match(r"v(?!0*1-)", name) for name in left)
 
 
 def publish_version(store: Store, staging: Staging, version: VersionRecord) -> Manifest:
-    """Make a staged version the current one, in one step; needs the family's lock."""
-    family = staging.family_root.name
-    before = store.manifest(family)
+    """Make a staged version the current one, in one step; needs a hold on the family.
+
+    Raises:
+        StoreLocked: another build has published since this one began.
+        InputError: the store cannot be written.
+    """
+    place, family, before = store.place, staging.family, staging.manifest
     versions = [*before.versions, version] if before else [version]
     manifest = Manifest(family=family, current=version.number, versions=versions)
-    staging.folder.rename(staging.family_root / staging.name)
-    sync_folder(staging.family_root)
-    replace_file(staging.family_root / MANIFEST, manifest_text(manifest))
+    # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
+    # and what is found after that may be of a build that has begun since.
+    left = [] if place.holds_surely else leftovers(place, family, before)
+    staging.may_be_named = True
+    try:
+        place.replace(f"{family}/{MANIFEST}", manifest_text(manifest).encode(), staging.former)
+    except Conflict as error:
+        staging.may_be_named = False
+        raise overtaken(family) from error
+    except InputError:
+        # Where the hold is sure, nothing that was asked for is still on its way.
+        staging.may_be_named = not place.holds_surely or place.edition(f"{family}/{MANIFEST}") != staging.former
+        raise
+    with suppress(InputError):  # the version stands; the next build tries again
+        for name in left:
+            if name not in (staging.name, f"{STAGING}/{staging.name}"):
+                place.remove(f"{family}/{name}")
     return manifest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staging:
     """A version that is being written.
 
     Attributes:
-        family_root: folder of the family.
-        name: name of the version's folder once it is published.
+        place: where its store stands.
+        family: name of the family.
+        name: name of the version's folder.
+        former: the family's manifest when this began, as it must still be when it is replaced.
+        manifest: what stood in it.
+        may_be_named: whether a manifest may name the version already: an object store may have done what it was asked
+            to and its answer be lost.
     """
 
-    family_root: Path
+    place: Place
+    family: str
     name: str
+    former: Edition | None
+    manifest: Manifest | None
+    may_be_named: bool = False
 
     @property
-    def folder(self) -> Path:
-        """Where the version is written until it is published."""
-        return self.family_root / STAGING / self.name
+    def folder(self) -> str:
+        """The version's folder, in the place."""
+        return f"{self.family}/{self.name}"
+
+    @property
+    def scratch(self) -> str:
+        """A folder, in the place, for what others write on the way; it is not made yet."""
+        return f"{self.family}/{STAGING}/{self.name}"
 
     @property
     def has_models(self) -> bool:
         """Whether any model was written."""
-        return any((self.folder / MODELS).glob("*.parquet"))
+        return bool(self._parquet(f"{self.folder}/{MODELS}"))
 
     def write_groups(self, table: pa.Table) -> None:
         """Write the group table."""
-        folder = self.folder / GROUPS
-        folder.mkdir()
-        pq.write_table(table, folder / "part-00000.parquet", compression="zstd", row_group_size=100_000)
+        with self.place.writing(f"{self.folder}/{GROUPS}/part-00000.parquet") as out:
+            pq.write_table(table, out, compression="zstd", row_group_size=100_000)
 
-    def adopt_models(self, written: Path) -> None:
-        """Move the Parquet files that Spark wrote to their place as model table."""
-        folder = self.folder / MODELS
-        folder.mkdir()
-        for number, file in enumerate(sorted(written.glob("*.parquet"))):
-            file.rename(folder / f"part-{number:05d}.parquet")
+    def adopt_models(self, written: str) -> None:
+        """Move the Parquet files that Spark wrote to a folder of the place where they belong, and clear the scratch."""
+        for number, name in enumerate(self._parquet(written)):
+            self.place.move(f"{written}/{name}", f"{self.folder}/{MODELS}/part-{number:05d}.parquet")
+        self.place.remove(self.scratch)
 
     def discard(self) -> None:
-        """Remove everything that was staged."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            (self.family_root / STAGING).rmdir()
+        """Remove everything that was written, unless it is published or may be."""
+        with suppress(InputError):  # the next build removes what is left
+            self.place.remove(self.scratch)
+            if not self.may_be_named:
+                self.place.remove(self.folder)
 
     def seal(self) -> list[FileRecord]:
         """Force the files to disk and describe them."""
         records = []
         for table in (GROUPS, MODELS):
-            for file in sorted((self.folder / table).glob("*.parquet")):
-                digest, size = _digest_synced(file)
-                records.append(
-                    FileRecord(
-                        path=f"{self.name}/{table}/{file.name}",
-                        table=table,
-                        rows=pq.read_metadata(file).num_rows,
-                        bytes=size,
-                        sha256=digest,
-                    )
-                )
-            if (self.folder / table).is_dir():
-                sync_folder(self.folder / table)
-        sync_folder(self.folder)
+            names = self._parquet(f"{self.folder}/{table}")
+            for name in names:
+                file = f"{self.folder}/{table}/{name}"
+                digest, size = digest_of(self.place, file)
+                path = f"{self.name}/{table}/{name}"
+                rows = rows_of(self.place, file)
+                records.append(FileRecord(path=path, table=table, rows=rows, bytes=size, sha256=digest))
+            if names:
+                self.place.sync(f"{self.folder}/{table}")
+        self.place.sync(self.folder)
+        self.place.sync(self.family)
         return records
 
+    def _parquet(self, folder: str) -> list[str]:
+        return [name for name in self.place.files(folder) if name.endswith(".parquet")]
 
-def _digest_synced(file: Path) -> tuple[str, int]:
-    with file.open("rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest()
-        os.fsync(data.fileno())
-    return digest, file.stat().st_size
+
+def digest_of(place: Place, name: str) -> tuple[str, int]:
+    """Return the SHA-256 of a file and its bytes, read piece by piece.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    digest, size = hashlib.sha256(), 0
+    with place.reading(name) as data:
+        while chunk := data.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def rows_of(place: Place, name: str) -> int:
+    """Return the rows of a Parquet file.
+
+    Raises:
+        OSError: it cannot be read.
+        pyarrow.ArrowInvalid: it is not Parquet.
+    """
+    rows: int = pq.read_metadata(opened(place.source(name))).num_rows
+    return rows

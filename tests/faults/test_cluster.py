@@ -19,6 +19,13 @@ pytestmark = pytest.mark.faults
 TESTS = Path(__file__).parent.parent
 FAULTS = ("raises", "segfaults", "hangs_in_c", "exits_at_once", "eats_memory", "is_killed", "is_unpicklable")
 PAUSE = 0.3
+OTHER_PYTHON = """
+import sys
+class Version(tuple):
+    major, minor, micro, releaselevel, serial = 3, 99, 0, "final", 0
+sys.version_info = Version((3, 99, 0, "final", 0))
+"""
+"""A `sitecustomize` for workers that run, as it seems, another Python."""
 NO_MODELFACTORY = f"import sys\nsys.path[:] = [path for path in sys.path if path != {str(ROOT)!r}]\n"
 """A `sitecustomize` for workers: what a machine is like on which `modelfactory` is not installed."""
 
@@ -103,6 +110,28 @@ class TestStandalone:
         assert process.returncode == 0, said
         assert "Lost executor" in (folder / "target/logs/spark.log").read_text(encoding="utf-8")
         assert models_of(checked_groups(folder)) == undisturbed[PAUSE]
+
+    def test_a_cluster_that_gives_no_worker_is_waited_for_and_the_user_is_told(self, standalone, tmp_path):
+        folder = faulty_project(tmp_path, [])
+        with_targets(folder, standalone.master, "sc://none", {"spark.executor.memory": "100g"})
+        process = building(folder, "cluster")
+        assert process.stderr is not None
+        said = [process.stderr.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+        assert said[1] == "still waiting for the first worker of the cluster\n"
+        assert (process.returncode, rest) == (130, "interrupted\n")
+
+    def test_another_python_is_refused_before_training(self, standalone, tmp_path):
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other/sitecustomize.py").write_text(OTHER_PYTHON, encoding="utf-8")
+        folder = faulty_project(tmp_path, [])
+        conf = {"spark.executorEnv.PYTHONPATH": str(tmp_path / "other")}
+        with_targets(folder, standalone.master, "sc://none", conf)
+        done = built(folder, "cluster")
+        assert done.returncode == 2
+        assert "error[MF406]: the workers have another Python than 3." in done.stderr
+        assert not (folder / "store/sales").exists()
 
     @pytest.mark.parametrize("library", ["scikit_learn", "numpy"])
     def test_other_workers_are_refused_before_training(self, standalone, tmp_path, library):

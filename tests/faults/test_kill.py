@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from support import started_build, wait_until_gone, write_project
 
+from modelfactory.store.local import LOCK
 from modelfactory.store.manifest import VersionRecord
-from modelfactory.store.store import LOCK, MANIFEST, Store
+from modelfactory.store.store import MANIFEST, Store
 
 FAMILIES = {
     "lines": ("k", "LinearRegression"),
@@ -95,17 +96,17 @@ def after(seconds: float) -> Moment:
     return lambda passed, _: passed >= seconds
 
 
-def while_groups_are_written(_: float, new: set[str]) -> bool:
-    return "groups" in new
-
-
-def when_a_version_is_moved(_: float, new: set[str]) -> bool:
-    """Tell whether a version has its place; the manifest names it a moment later."""
+def when_models_have_their_place(_: float, new: set[str]) -> bool:
     return any(name.startswith("v0") for name in new)
 
 
+def when_groups_are_written(_: float, new: set[str]) -> bool:
+    """Tell whether the last table of a version is being written; the manifest names it a moment later."""
+    return "groups" in new
+
+
 def folders(folder: Path) -> set[Path]:
-    return {*folder.glob("store/*/v*"), *folder.glob("store/*/_staging/*/groups")}
+    return {*folder.glob("store/*/v*"), *folder.glob("store/*/v*/groups")}
 
 
 def kill(folder: Path, is_time: Moment, **environ: str) -> bool:
@@ -146,7 +147,7 @@ def test_a_killed_build_costs_nothing_but_itself(tmp_path):
 
         project(folder, seed=2)
         moments = [after((n + chance.random()) / 10 * took) for n in range(10)]
-        for is_time in [while_groups_are_written, *moments, when_a_version_is_moved]:
+        for is_time in [when_groups_are_written, *moments, when_models_have_their_place]:
             numbers = {family: current(folder, family).number for family in FAMILIES}
             killed = kill(folder, is_time, TMPDIR=scratch)
             assert killed or is_time in moments

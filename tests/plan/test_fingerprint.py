@@ -133,6 +133,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TrainStep:
         {"evaluate": {"holdout": 0.2, "metrics": ["rmse", "mae"], "refit": True}},
         {"min_rows": 6},
         {"max_rows": 51},
+        {"on_too_many": "sample"},
         {"null_keys": "group"},
         {"seed": 1},
     ],

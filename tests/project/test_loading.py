@@ -373,6 +373,7 @@ def test_a_wrong_budget_is_told_by_the_key_that_is_written(tmp_path: Path, value
         ("    max_failed: {share: 0.1, count: 1}\n", Code.BAD_VALUE),
         ("    max_failed: {}\n", Code.BAD_VALUE),
         ("    min_rows: 10\n    max_rows: 5\n", Code.CONFLICT),
+        ("    on_too_many: sample\n", Code.CONFLICT),
     ],
 )
 def test_what_contradicts_itself_is_a_mistake(tmp_path: Path, extra: str, code: Code) -> None:
@@ -426,6 +427,32 @@ def test_the_local_target_needs_no_file(tmp_path: Path) -> None:
 def test_targets_come_from_profiles(tmp_path: Path, name: str, text: str) -> None:
     found = load(write_project(tmp_path, {"mf_project.yml": "name: d\ntarget: prod\n", name: text}))
     assert (str(store_of(found).root), dict(found.target.conf)) == ("/data/store", {"a.b": "4g"})
+
+
+def test_a_target_may_be_a_spark_connect_server(tmp_path: Path) -> None:
+    text = "targets: {local: {remote: 'sc://host:15002/;token=hunter2', worker_memory: 1.5g}}\n"
+    found = load(write_project(tmp_path, {"profiles.yml": text})).target
+    assert (found.remote, found.address) == ("sc://host:15002/;token=hunter2", "sc://host:15002")
+    assert found.worker_memory == 3 << 29
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{remote: 'http://host'}", "must be the URL of a Spark Connect server, such as sc://host:15002"),
+        ("{remote: 'sc://host', master: yarn}", "`master` and `remote` exclude each other"),
+        ("{worker_memory: 2}", "must be an amount of memory such as 512m or 2g"),
+        ("{worker_memory: 2t}", "must be an amount of memory such as 512m or 2g"),
+        ("{worker_memory: 100m}", "must be at least 512m"),
+    ],
+)
+def test_a_wrong_target_says_what_would_be_right(tmp_path: Path, text: str, message: str) -> None:
+    write_project(tmp_path, {"profiles.yml": f"targets: {{local: {text}}}\n"})
+    with pytest.raises(InputError) as caught:
+        load(tmp_path)
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.file) in [(Code.BAD_VALUE, "profiles.yml"), (Code.CONFLICT, "profiles.yml")]
+    assert message in found.message
 
 
 def test_an_unknown_target_is_found_where_the_project_names_it(tmp_path: Path) -> None:

@@ -188,6 +188,38 @@ class TestOutcomes:
         run(folder, spark)
         assert {g["shop"]: g["status"] for g in groups(folder)} == {"big": "too_many_rows", "fit": "trained"}
 
+    def test_big_groups_can_be_fitted_on_a_sample(self, spark, tmp_path):
+        rows = frame(big=300, fit=20, none=5)
+        rows["y"] = rows["y"].where(rows.index >= 50)  # the first 50 rows of the big one
+        twice = pd.concat([rows, rows[rows.shop == "big"]])  # rows that are equal have one hash
+        more = "max_rows: 40\non_too_many: sample\nevaluate: {holdout: 0.25, metrics: [mae]}"
+        folder = project(tmp_path / "a", twice, estimator="spark_estimators.Remember", more=more)
+        run(folder, spark)
+        found = {g["shop"]: g for g in groups(folder)}
+        assert {shop: (g["status"], g["n_rows"], g["n_train"] + g["n_test"]) for shop, g in found.items()} == {
+            "big": ("trained", 600, 40),
+            "fit": ("trained", 20, 20),
+            "none": ("trained", 5, 5),
+        }
+        assert found["big"]["warnings"] == [
+            "100 rows without a label left out",
+            "fitted on a sample of 40 rows out of 500",
+        ]
+        assert found["fit"]["warnings"] == []
+        model = models(folder)["big"]
+        known = {tuple(row) for row in twice[["a", "b", "y"]].dropna().astype(float).to_numpy()}
+        assert {(*x, y) for x, y in zip(model.X_, model.y_, strict=True)} <= known
+
+        # The same sample whatever the order of the rows; another with another seed.
+        def sample(name: str, table: pd.DataFrame, seed: int) -> np.ndarray:
+            again = project(tmp_path / name, table, estimator="spark_estimators.Remember", more=f"{more}\nseed: {seed}")
+            run(again, spark)
+            return models(again)["big"].X_
+
+        shuffled = twice.sample(frac=1, random_state=1)
+        np.testing.assert_array_equal(sample("b", shuffled, 0), model.X_)
+        assert not np.array_equal(sample("c", twice, 1), model.X_)
+
     def test_null_keys_can_be_an_error_or_a_group(self, spark, tmp_path):
         rows = pd.concat([frame(x=9), frame(n=9).assign(shop=None)])
         refused = run(project(tmp_path, rows, more="null_keys: error"), spark)
@@ -511,10 +543,12 @@ class TestInput:
         assert [d.code for d in caught.value.diagnostics] == ["MF302"]
 
     def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
+        from pyarrow.fs import LocalFileSystem
+
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
         from modelfactory.spark.inputs import open_input, open_source
-        from modelfactory.spark.training import fitted_groups, placed_groups
+        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups
 
         rows = frame(x=9, y=9).assign(unused="long text")
         workspace = workspace_of(project(tmp_path, rows))
@@ -525,7 +559,8 @@ class TestInput:
         assert not findings
         (found,) = take_census([table], classes=[False])
         schedule = schedule_groups(step, found.census, slots=2)
-        placed = placed_groups(spark, table, found, schedule, tmp_path / "schedule.parquet")
+        scratch = Scratch(LocalFileSystem(), str(tmp_path), f"file://{tmp_path}")
+        placed = placed_groups(spark, table, found, schedule, scratch)
         plan = (
             fitted_groups(step.fit, table, placed, schedule.n_bins, lambda batches: batches)
             ._jdf.queryExecution()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from modelfactory.diagnostics import InputError
 from modelfactory.project.specs import TargetSpec
 from modelfactory.spark.archive import writing_flag
-from modelfactory.spark.settings import SMALL_INPUT, session_settings
+from modelfactory.spark.settings import SMALL_INPUT, is_embedded, session_settings, worker_python
 
 ARCHIVE = Path("classes.jsa")
 SOCKETS = Path("/tmp/mf-jvm-1")
@@ -37,6 +38,48 @@ def test_flags_of_the_target_win(key):
     found = settings(archive=ARCHIVE, **{key: "-XX:+UseG1GC -XX:TieredStopAtLevel=4 -XX:SharedArchiveFile=own.jsa"})
     flags = f"{found[FLAGS]} {found.get('spark.driver.extraJavaOptions', '')}"
     assert flags.count("GC") == flags.count("TieredStopAtLevel") == flags.count("SharedArchiveFile") == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "master"),
+    [
+        ("local", "local[1,3]"),
+        ("local[4]", "local[4,3]"),
+        ("local[*]", "local[*,3]"),
+        ("local[2,1]", "local[2,1]"),
+        ("local-cluster[2,1,1024]", "local-cluster[2,1,1024]"),
+        ("spark://host:7077", "spark://host:7077"),
+    ],
+)
+def test_a_task_is_tried_again_also_in_one_jvm(written, master):
+    assert settings(written)["spark.master"] == master
+
+
+@pytest.mark.parametrize(
+    ("target", "embedded"),
+    [
+        ({}, True),
+        ({"master": "local"}, True),
+        ({"master": "local-cluster[2,1,1024]"}, False),
+        ({"master": "yarn"}, False),
+        ({"remote": "sc://host"}, False),
+    ],
+)
+def test_spark_is_embedded_in_one_jvm_here_or_it_is_not(target, embedded):
+    assert is_embedded(TargetSpec(**target)) is embedded
+
+
+def test_workers_run_the_python_that_runs_mf_unless_a_cluster_has_another():
+    here, cluster = TargetSpec(), TargetSpec(master="yarn")
+    own = TargetSpec(master="yarn", conf={"spark.pyspark.python": "/own"})
+    assert worker_python(here, {"PYSPARK_PYTHON": "/other"}) == worker_python(cluster, {}) == sys.executable
+    assert worker_python(cluster, {"PYSPARK_PYTHON": "/other"}) == "/other"
+    assert worker_python(own, {"PYSPARK_PYTHON": "/other"}) == "/own"
+
+
+def test_a_connect_session_gets_only_what_a_session_may_set():
+    found = session_settings(TargetSpec(remote="sc://host"), input_bytes=0, archive=ARCHIVE, sockets=SOCKETS)
+    assert all(key.startswith("spark.sql.") for key in found)
 
 
 def test_an_archive_is_shared_if_there_is_one():

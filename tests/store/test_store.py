@@ -4,77 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from store_samples import GROUPS, publish, stage, version, write_models
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
 from modelfactory.store.groups import read_groups
-from modelfactory.store.manifest import FileRecord, Fingerprints, Manifest, VersionRecord
-from modelfactory.store.store import Store, replace_file
-from modelfactory.store.versions import Staging, publish_version, stage_version
-
-GROUPS = pa.table({"k": ["a", "b"], "status": ["trained", "failed"]})
+from modelfactory.store.local import replace_file
+from modelfactory.store.store import Store
+from modelfactory.store.versions import publish_version, stage_version
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """A store that does not exist yet."""
     return Store(tmp_path / "deep" / "store")
-
-
-def version(number: int, files: list[FileRecord]) -> VersionRecord:
-    return VersionRecord(
-        number=number,
-        run_id=f"run{number}",
-        started_at="2024-01-01T00:00:00+00:00",
-        published_at="2024-01-01T00:00:00+00:00",
-        mf_version="0",
-        libraries={},
-        definition={},
-        fingerprints=Fingerprints(definition="", metadata="", data="", environment=""),
-        group_by=["k"],
-        label=None,
-        task="unsupervised",
-        features=[],
-        statuses={"trained": 1, "failed": 1},
-        rows=2,
-        rows_without_label=0,
-        metrics={},
-        baseline={},
-        cpu_seconds=0,
-        wall_seconds=0,
-        training_seconds=0,
-        slots=1,
-        efficiency=None,
-        files=files,
-    )
-
-
-def stage(store: Store, number: int) -> Staging:
-    """Write all of a version but its name in the manifest."""
-    staging = stage_version(store, "f", number, f"run{number}")
-    staging.write_groups(GROUPS)
-    written = staging.folder / "spark"
-    written.mkdir()
-    pq.write_table(pa.table({"k": ["a"], "model": [b"\x80"]}), written / "part-7.parquet")
-    (written / "_SUCCESS").touch()
-    staging.adopt_models(written)
-    shutil.rmtree(written)
-    return staging
-
-
-def publish(store: Store, number: int) -> Manifest:
-    with store.locked("f"):
-        staging = stage(store, number)
-        made = publish_version(store, staging, version(number, staging.seal()))
-        staging.discard()
-        return made
 
 
 def files_of(store: Store) -> dict[str, str]:
@@ -147,16 +96,15 @@ def test_what_is_staged_but_not_published_does_not_count_and_is_cleaned_up(store
     assert {name for name in files_of(store) if "v000002" not in name} == set(whole)
 
 
-def test_a_version_that_was_renamed_but_not_named_is_cleaned_up(store: Store) -> None:
+def test_a_version_whose_models_are_on_their_way_is_cleaned_up(store: Store) -> None:
     publish(store, 1)
-    staging = stage(store, 2)
-    staging.folder.rename(staging.family_root / staging.name)  # and the process dies
+    write_models(stage_version(store, "f", 2, "run2"))  # and the process dies
     manifest = store.manifest("f")
     assert manifest is not None
     assert manifest.current == 1
-    made = stage_version(store, "f", 2, "later")
-    made.discard()
+    stage_version(store, "f", 2, "later").discard()
     assert not any("v000002" in name for name in files_of(store))
+    assert not (store.root / "f" / "_staging").exists()
     assert any("v000001" in name for name in files_of(store))
 
 
@@ -209,6 +157,22 @@ def test_a_family_is_built_by_one_at_a_time(store: Store) -> None:
     with store.locked("f"), pytest.raises(StoreLocked, match=f"process {os.getpid()}") as caught, store.locked("f"):
         pass
     assert caught.value.exit_code == 5
+
+
+def test_who_holds_a_family_is_told_with_its_run_and_since_when(store: Store) -> None:
+    said = rf"by process {os.getpid()} on {re.escape(os.uname().nodename)}, run r7, since \d{{4}}-\d\d-\d\dT\d\d:\d\d"
+    with store.locked("f", run_id="r7") as hold, pytest.raises(StoreLocked, match=said), store.locked("f"):
+        pass
+    hold.confirm()
+
+
+def test_a_manifest_that_another_has_replaced_meanwhile_is_not_overwritten(store: Store) -> None:
+    publish(store, 1)
+    staging = stage(store, 2)
+    won = publish(Store(store.root), 2)  # as where a mounted folder knows no locks
+    with pytest.raises(StoreLocked, match="another build of family `f` came first"):
+        publish_version(store, staging, version(2, staging.seal()))
+    assert store.manifest("f") == won
 
 
 def test_different_families_are_built_side_by_side(store: Store) -> None:
