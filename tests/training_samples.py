@@ -274,6 +274,12 @@ class Exits(_Mean):
         sys.exit("out of here")
 
 
+class RaisesFromItself(_Mean):
+    def misbehave(self) -> None:
+        error = ValueError("round and round")
+        raise error from error
+
+
 class OutOfMemory(_Mean):
     def misbehave(self) -> None:
         raise MemoryError("no room")

@@ -22,16 +22,21 @@ def reason(error: BaseException) -> str:
     line = (text.strip().splitlines() or [type(error).__name__])[0]
     wrappers = ("awaitResult", "Job aborted", "Task failed while writing rows")
     if not line or any(wrapper in line for wrapper in wrappers):  # the reason is what it wraps
-        causes = re.findall(r"Caused by: (.+)", f"{error}\n{getattr(error, '_stacktrace', '')}")
+        causes = re.findall(r"Caused by: (.+)", told_by(error))
         line = causes[-1] if causes else line
     line = re.sub(r"^(?:[\w$]+\.)+[\w$]+(?:Exception|Error): ", "", line)
     line = re.sub(r"^\[[A-Z0-9_.]+\] ", "", line)
     return line.split(" SQLSTATE:")[0].rstrip()
 
 
+def told_by(error: BaseException) -> str:
+    """Return all that an error of Spark has to say, with the trace of the JVM."""
+    return f"{error}\n{getattr(error, '_stacktrace', '')}"
+
+
 def lost_worker(error: BaseException) -> bool:
     """Tell whether a job failed because a worker or an executor died under it."""
-    text = f"{error}\n{getattr(error, '_stacktrace', '')}"
+    text = told_by(error)
     return any(word in text for word in ("Python worker exited unexpectedly", "ExecutorLostFailure"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from modelfactory.diagnostics import Code, InputError, input_error
-from modelfactory.spark.errors import SPARK_ERRORS, reason
+from modelfactory.spark.errors import SPARK_ERRORS, reason, told_by
 from modelfactory.spark.session import slots_of
 
 _DECISIVE = ("python", "scikit-learn")
@@ -96,6 +97,9 @@ def _unfit(message: str) -> InputError:
 
 
 def _cannot_run(error: BaseException) -> InputError:
+    missing = re.search(r'Cannot run program "([^"]+)"', told_by(error))
+    if missing:
+        return _unfit(f"the workers have no `{missing[1]}`")
     if "PYTHON_VERSION_MISMATCH" in str(error):
         return _unfit(f"the workers have another Python than {platform.python_version()}, which runs here")
     return input_error(Code.SPARK_SESSION, f"the workers cannot run Python: {reason(error)}")

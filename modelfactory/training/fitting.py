@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,7 +119,17 @@ def _timed_out(step: FitStep) -> dict[str, Any]:
 
 
 def _fault(error: BaseException) -> dict[str, Any]:
+    _forget(error)
     return {"status": Status.FAILED, "error_type": type(error).__name__, "error": _bounded(error)}
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of what the calls held that an error went through: it may be all the memory that there is."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 @dataclass(slots=True)

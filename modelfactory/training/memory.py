@@ -7,6 +7,8 @@ import resource
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+
 
 def limit_memory(limit: int) -> None:
     """Let allocations beyond a limit fail with `MemoryError`, which is one group's fault, in the place of the machine.
@@ -14,11 +16,24 @@ def limit_memory(limit: int) -> None:
     Does nothing where the system does not count what a process has allocated (macOS).
 
     Args:
-        limit: bytes that this process may allocate; the libraries take some 300 MB of them.
+        limit: bytes of memory that this process may fill; the libraries take some 300 MB of them.
     """
-    if sys.platform == "linux":
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit if most < 0 else min(limit, most), most))
+    if sys.platform != "linux":
+        return
+    pa.set_memory_pool(pa.system_memory_pool())  # the usual one takes a gigabyte at a time, whether it is filled or not
+    # The system counts what is allocated. What was allocated before and is not filled must not count.
+    allocated, filled = _status("VmData"), _status("RssAnon")
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = limit + max(0, allocated - filled)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most < 0 else min(wanted, most), most))
+
+
+def _status(name: str) -> int:
+    """Return an amount of memory of this process in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) << 10
+    return 0
 
 
 def give_way() -> None:

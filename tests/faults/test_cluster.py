@@ -44,6 +44,13 @@ def standalone(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def server(standalone):
+    """A server that has all cores of the cluster, once a test has asked for it."""
+    with connect_server(standalone) as remote:
+        yield remote
+
+
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The models of a build on this machine in which nothing goes wrong, with and without pauses."""
     found = {}
@@ -140,7 +147,7 @@ class TestStandalone:
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.1\n"
         (tmp_path / f"other/{library}-0.0.1.dist-info/METADATA").write_text(metadata, encoding="utf-8")
         folder = faulty_project(tmp_path, [])
-        conf = {"spark.executorEnv.PYTHONPATH": str(tmp_path / "other")}
+        conf = {"spark.executorEnv.PYTHONPATH": f"{tmp_path / 'other'}{os.pathsep}{TESTS}"}
         with_targets(folder, standalone.master, "sc://none", conf)
         done = built(folder, "cluster")
         if library == "numpy":  # does not decide whether a model can be loaded, and is told as it is
@@ -156,16 +163,10 @@ class TestStandalone:
         with_targets(folder, standalone.master, "sc://none", {"spark.pyspark.python": "/no/such/python"})
         done = built(folder, "cluster")
         assert done.returncode == 2
-        assert "error[MF402]: the workers cannot run Python" in done.stderr
-        assert "/no/such/python" in done.stderr
+        assert "error[MF406]: the workers have no `/no/such/python`; nothing was trained\n" in done.stderr
 
 
 class TestConnect:
-    @pytest.fixture(scope="class")
-    def server(self, standalone):
-        with connect_server(standalone) as remote:
-            yield remote
-
     def test_faults_cost_their_own_groups_alone(self, standalone, server, undisturbed, tmp_path):
         folder = with_targets(faulty_project(tmp_path, FAULTS), standalone.master, server)
         done = built(folder, "connect")

@@ -645,3 +645,8 @@ def test_seconds_of_a_fit() -> None:
     found = fit(make_step("Slow", timeout=0.3), marked())
     assert 0.2 < found.fit_seconds < 5.0
     assert found.cpu_seconds < found.fit_seconds
+
+
+def test_an_error_that_is_its_own_cause_is_an_outcome() -> None:
+    found = among_neighbours(make_step("RaisesFromItself"))
+    assert (found["status"], found["error"]) == ("failed", "round and round")

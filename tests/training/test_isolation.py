@@ -176,3 +176,12 @@ def test_frames_with_texts_are_the_same_to_the_byte():
     ]
     assert outcomes(step, *groups) == outcomes(step, *groups, isolated=False)
     assert isinstance(make_batch(step, *groups), pa.RecordBatch)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is not counted")
+@pytest.mark.usefixtures("_memory")
+def test_memory_that_a_group_took_is_free_for_the_next():
+    step = make_step(call("faulty_estimators.Faulty"), timeout=5.0)
+    groups = [faulty_group(n, "eats_memory" if n % 2 == 0 else None) for n in range(6)]
+    found = outcomes(step, *groups, isolated=False)
+    assert [found[n]["status"] for n in range(6)] == ["failed", "trained"] * 3
