@@ -11,8 +11,8 @@ demo: .venv/installed  ## Train six families on real flights and look at them
 test: lint  ## Everything that must pass
 	$(BIN)/pytest
 
-test-faults: .venv/tools  ## What takes minutes: builds that are killed
-	$(BIN)/pytest -m faults
+test-faults: .venv/tools  ## What takes minutes: builds that are killed, executors that are lost, a cluster
+	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile
 
 lint: .venv/tools
 	$(BIN)/ruff format --check

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from modelfactory.spark.inputs import Input
     from modelfactory.spark.probe import Workers
 
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 """Seconds without a sign of life after which a user is told what is waited for."""
 
 

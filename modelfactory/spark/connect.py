@@ -38,8 +38,16 @@ def connected(remote: str, settings: Mapping[str, str], *, name: str) -> Iterato
         ) from error
     logging.getLogger("pyspark.sql.connect").setLevel(logging.CRITICAL + 1)  # what it logs, it raises too
     try:
-        builder = DefaultChannelBuilder(remote)
-        _reach(builder.host, _port_of(builder.endpoint))
+        server = DefaultChannelBuilder(remote)
+        host, port = server.host, _port_of(server.endpoint)
+    except (*SPARK_ERRORS, ValueError) as error:  # whose text may hold what is secret in the URL
+        raise input_error(
+            Code.SPARK_SESSION,
+            "`remote` of the target is not a URL of Spark Connect",
+            help="write `sc://host:port`, or with parameters `sc://host:port/;key=value;key=value`",
+        ) from error
+    _reach(host, port)
+    try:
         spark = SparkSession.builder.remote(remote).appName(name).create()
     except SPARK_ERRORS as error:
         raise input_error(Code.SPARK_SESSION, f"the Spark Connect server refuses: {reason(error)}") from error
