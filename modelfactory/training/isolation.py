@@ -73,9 +73,9 @@ def apart(work: Callable[[int], _T], n: int, *, limit: float | None) -> Iterator
         began = time.monotonic()
         child = _Child(work, range(done, n))
         for result in child.results():
-            began = time.monotonic()
             done += 1
             yield result
+            began = time.monotonic()  # what the receiver of a result took is not the next piece's
         if done == n:
             return
         death = Death(child.exit_code(), time.monotonic() - began)

@@ -127,6 +127,22 @@ def test_a_piece_that_was_ended_for_its_slowness_is_not_tried_again(tmp_path):
     assert (tmp_path / "tries").read_text() == "x"
 
 
+def test_a_slow_receiver_is_not_taken_for_a_slow_piece():
+    done_before = []
+
+    def work(piece: int) -> int:
+        if done_before:
+            os._exit(7)
+        done_before.append(piece)
+        return piece
+
+    found = []
+    for result in apart(work, 3, limit=0.1):
+        found.append(result)
+        time.sleep(0.3)
+    assert found == [0, 1, 2]
+
+
 def test_results_may_be_larger_than_a_pipe():
     assert [len(r) for r in apart(lambda n: bytes(n << 20), 4, limit=None)] == [0, 1 << 20, 2 << 20, 3 << 20]
 
