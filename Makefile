@@ -12,7 +12,7 @@ test: lint  ## Everything that must pass
 	$(BIN)/pytest
 
 test-faults: .venv/tools  ## What takes minutes: builds that are killed, executors that are lost, a cluster
-	$(BIN)/pytest -m faults --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m faults --numprocesses 2 --dist loadgroup
 
 lint: .venv/tools
 	$(BIN)/ruff format --check

@@ -17,7 +17,15 @@ from pathlib import Path
 from modelfactory.spark.home import find_spark
 
 HOST = "127.0.0.1"
-EXECUTOR = {"spark.executor.memory": "512m", "spark.executor.cores": "1", "spark.cores.max": "2"}
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Flags of JVMs that live for seconds."""
+EXECUTOR = {
+    "spark.driver.extraJavaOptions": BRIEF,
+    "spark.executor.extraJavaOptions": BRIEF,
+    "spark.executor.memory": "512m",
+    "spark.executor.cores": "1",
+    "spark.cores.max": "2",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ def cluster(folder: Path, python_path: Sequence[Path]) -> Iterator[Cluster]:
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": HOST,
         "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_DAEMON_JAVA_OPTS": BRIEF,
         "SPARK_NO_DAEMONIZE": "1",
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": os.pathsep.join(map(str, python_path)),

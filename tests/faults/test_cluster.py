@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from clusters import HOST, cluster, connect_server, free_port
+from clusters import EXECUTOR, HOST, cluster, connect_server, free_port
 from fault_support import checked_groups, expected_outcomes, faulty_project, models_of, outcomes_of
 from support import ROOT
 
@@ -62,13 +62,7 @@ def undisturbed(tmp_path_factory):
 
 
 def with_targets(folder: Path, master: str, remote: str, conf: dict[str, str] = MappingProxyType({})) -> Path:
-    own = {
-        "spark.driver.host": HOST,
-        "spark.executor.memory": "512m",
-        "spark.executor.cores": 1,
-        "spark.cores.max": 2,
-        **conf,
-    }
+    own = {"spark.driver.host": HOST, **EXECUTOR, **conf}
     lines = "".join(f"      {key}: {value}\n" for key, value in own.items())
     (folder / "profiles.yml").write_text(
         f"targets:\n  local: {{}}\n  connect: {{remote: '{remote}', worker_memory: 1g}}\n"
@@ -108,6 +102,7 @@ def until_training(process: subprocess.Popen[str]) -> None:
     time.sleep(3)
 
 
+@pytest.mark.xdist_group("standalone")
 class TestStandalone:
     def test_faults_cost_their_own_groups_alone(self, standalone, undisturbed, tmp_path):
         folder = faulty_project(tmp_path, FAULTS)
@@ -129,17 +124,6 @@ class TestStandalone:
         assert process.returncode == 0, said
         assert "Lost executor" in (folder / "target/logs/spark.log").read_text(encoding="utf-8")
         assert models_of(checked_groups(folder)) == undisturbed[PAUSE]
-
-    def test_a_cluster_that_gives_no_worker_is_waited_for_and_the_user_is_told(self, standalone, tmp_path):
-        folder = faulty_project(tmp_path, [])
-        with_targets(folder, standalone.master, "sc://none", {"spark.executor.memory": "100g"})
-        process = building(folder, "cluster")
-        assert process.stderr is not None
-        said = [process.stderr.readline() for _ in range(2)]
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
-        assert said[1] == "still waiting for the first worker of the cluster\n"
-        assert (process.returncode, rest) == (130, "interrupted\n")
 
     def test_another_python_is_refused_before_training(self, standalone, tmp_path):
         (tmp_path / "other").mkdir()
@@ -169,6 +153,7 @@ class TestStandalone:
         assert "error[MF406]: the workers have no `/no/such/python`; nothing was trained\n" in done.stderr
 
 
+@pytest.mark.xdist_group("connect")
 class TestConnect:
     def test_faults_cost_their_own_groups_alone(self, standalone, server, undisturbed, tmp_path):
         folder = with_targets(faulty_project(tmp_path, FAULTS), standalone.master, server)

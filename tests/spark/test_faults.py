@@ -12,6 +12,7 @@ from support import RecordingReporter, workspace_of
 
 from modelfactory.commands.build import build
 
+pytestmark = pytest.mark.xdist_group("embedded")  # they share a session
 NAMES = [fault.__name__ for fault in FAULTS]
 
 
