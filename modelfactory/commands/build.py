@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -213,22 +213,38 @@ class _Families:
             result = FamilyResult(family=step.family, status="skipped")
         else:
             self.reporter.family_started(place, total, step.family)
-            result = self._built(step)
+            try:
+                result = self._built(step, lambda: _go_on(cancelled))
+            except Cancelled:
+                return
         if cancelled.is_set() and result.status != "success":
             return
         self.results[step.family] = result
         self.reporter.family_finished(place, total, result)
 
-    def _built(self, step: TrainStep) -> FamilyResult:
-        """Build one family; an error ends this family, not the build."""
+    def _built(self, step: TrainStep, go_on: Callable[[], None]) -> FamilyResult:
+        """Build one family; an error ends this family, not the build.
+
+        Raises:
+            Cancelled: the build was cancelled before the family was published.
+        """
         from modelfactory.commands.train import train_family
 
-        began = time.monotonic()
+        began, shown_as = time.monotonic(), self.workspace.project.shown_as
         failure: MfError
         try:
             return train_family(
-                self.spark, self.workspace, step, self.inputs[step.family], self.censuses, self.run, self.reporter
+                self.spark,
+                self.workspace,
+                step,
+                self.inputs[step.family],
+                self.censuses,
+                self.run,
+                self.reporter,
+                go_on=go_on,
             )
+        except Cancelled:
+            raise
         except MfError as error:
             failure = error
         except OSError as error:
@@ -238,7 +254,7 @@ class _Families:
         except Exception as error:  # a fault of mf itself must not cost the other families
             trace = self.run.artefacts / f"{step.family}.traceback.txt"
             trace.parent.mkdir(parents=True, exist_ok=True)
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            trace.write_text(hide(traceback.format_exc(), shown_as), encoding="utf-8")
             failure = BuildFailed(
                 Diagnostic(
                     code=Code.RUN_FAILED,
@@ -250,9 +266,19 @@ class _Families:
             family=step.family,
             status="error",
             seconds=time.monotonic() - began,
-            diagnostics=failure.diagnostics,
+            diagnostics=tuple(diagnostic.hiding(shown_as) for diagnostic in failure.diagnostics),
             exit_code=failure.exit_code,
         )
+
+
+def _go_on(cancelled: threading.Event) -> None:
+    """Let work go on.
+
+    Raises:
+        Cancelled: it is to end.
+    """
+    if cancelled.is_set():
+        raise Cancelled
 
 
 def _with_workers(spark: SparkSession, run: Run, reporter: Reporter) -> Run:

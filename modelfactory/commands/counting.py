@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable, take_census
@@ -26,8 +26,12 @@ class Censuses:
         self._inputs = inputs
         self._shares = {step.family: share for share in _shares(steps) for step in share.steps}
 
-    def of(self, step: TrainStep) -> CensusTable:
+    def of(self, step: TrainStep, go_on: Callable[[], None] = lambda: None) -> CensusTable:
         """Return the census of a family, once.
+
+        Args:
+            step: the family.
+            go_on: raises once there is to be no other job.
 
         Raises:
             SparkFailed: Spark cannot read the rows.
@@ -39,7 +43,10 @@ class Censuses:
                 share.found = self._take(share.steps)
             found = share.found.pop(step.family, None)
         # What is wrong with another family's columns is not this one's fault.
-        return found if found is not None else self._take_one(step)
+        if found is not None:
+            return found
+        go_on()
+        return self._take_one(step)
 
     def _take(self, steps: Sequence[TrainStep]) -> dict[str, CensusTable]:
         if len(steps) == 1:

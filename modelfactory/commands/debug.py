@@ -11,7 +11,7 @@ from importlib import metadata
 from modelfactory import __version__
 from modelfactory.commands.run import start_run
 from modelfactory.commands.workspace import ProjectOptions, open_workspace, store_of
-from modelfactory.diagnostics import MfError, counted
+from modelfactory.diagnostics import MfError, counted, hide
 from modelfactory.project.loading import Project
 
 LIBRARIES = ("pyspark", "scikit-learn", "numpy", "pandas", "pyarrow", "pydantic", "jinja2", "typer")
@@ -53,7 +53,7 @@ def debug(options: ProjectOptions, *, connection: bool, store: bool = False) -> 
     except MfError as error:
         return (*checks, _failed("project", error))
     checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))
-    checks.append(Check("target", f"{project.target_name}: {project.target.address}"))
+    checks.append(Check("target", f"{project.target_name}: {hide(project.target.address, project.shown_as)}"))
     checks.append(_checked("store", lambda: _store(project)))
     if store:
         checks += _verified(project)

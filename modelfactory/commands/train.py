@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,8 @@ def train_family(
     censuses: Censuses,
     run: Run,
     reporter: Reporter,
+    *,
+    go_on: Callable[[], None],
 ) -> FamilyResult:
     """Train one family and publish a new version of it, or leave the current one as it is.
 
@@ -58,8 +60,10 @@ def train_family(
         censuses: takes its census.
         run: the run this belongs to.
         reporter: hears what happens.
+        go_on: raises `Cancelled` once the build is cancelled; asked before each job, and before publishing.
 
     Raises:
+        Cancelled: the build was cancelled; nothing was published.
         InputError: the input has no rows, or null keys where they are an error; nothing was written.
         BuildFailed: the Spark job failed, or the rows do not add up; nothing was published.
         StoreLocked: another build of the family is under way.
@@ -67,11 +71,12 @@ def train_family(
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
     store.check_unlocked(step.family)
-    found = _census(step, family, censuses, workspace.environ)
+    found = _census(step, family, censuses, workspace.environ, go_on)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
     schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
+    go_on()
     with store.locked(step.family, run_id=run.run_id) as hold:
         number = next_number(store, step.family)
         staging = stage_version(store, step.family, number, run.run_id)
@@ -79,7 +84,7 @@ def train_family(
             clock.training_began = time.monotonic()
             try:
                 memory = workspace.project.target.worker_memory
-                outcomes = _train(spark, step, table, found, schedule, staging, memory, run, reporter)
+                outcomes = _train(spark, step, table, found, schedule, staging, memory, run, reporter, go_on)
             except SparkFailed as error:
                 said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
                 raise BuildFailed(
@@ -97,6 +102,7 @@ def train_family(
                 staging.write_groups(groups)
                 record = _record(number, workspace, step, found, groups, staging, run, clock, slots)
                 hold.confirm()
+                go_on()
                 publish_version(store, staging, record)
             else:
                 _keep_refused(kept_in, groups)
@@ -140,9 +146,11 @@ class _Clock:
         return self.training_ended - self.training_began
 
 
-def _census(step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str]) -> CensusTable:
+def _census(
+    step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str], go_on: Callable[[], None]
+) -> CensusTable:
     try:
-        found = censuses.of(step)
+        found = censuses.of(step, go_on)
     except SparkFailed as error:
         said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
         raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
@@ -181,13 +189,16 @@ def _train(
     memory: int | None,
     run: Run,
     reporter: Reporter,
+    go_on: Callable[[], None],
 ) -> Outcomes:
     def report(done: int) -> None:
         reporter.family_progress(step.family, done)
 
     scratch = Scratch(*staging.place.opened(staging.scratch))
     job = f"{run.run_id}/{step.family}"
-    outcomes = train_groups(spark, step, table, found, schedule, staging=scratch, memory=memory, job=job, report=report)
+    outcomes = train_groups(
+        spark, step, table, found, schedule, staging=scratch, memory=memory, job=job, report=report, go_on=go_on
+    )
     staging.adopt_models(f"{staging.scratch}/{FITTED_FOLDER}")
     return outcomes
 

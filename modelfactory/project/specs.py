@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_CONNECT_URL = re.compile(r"(?P<address>sc://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?)(?:/(?:;[^/]*)?)?")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
@@ -54,7 +55,7 @@ def _bytes(value: Any) -> Any:
 
 
 def _connect_url(value: str) -> str:
-    if not re.match(r"sc://[^/:;]+", value):
+    if not _CONNECT_URL.fullmatch(value):
         raise ValueError("must be the URL of a Spark Connect server, such as sc://host:15002")
     return value
 
@@ -351,7 +352,8 @@ class TargetSpec(Spec):
     @property
     def address(self) -> str:
         """Where Spark is, without the parameters of a Spark Connect URL, which may be secret."""
-        return self.master if self.remote is None else self.remote.partition("/;")[0]
+        found = None if self.remote is None else _CONNECT_URL.fullmatch(self.remote)
+        return self.master if found is None else found["address"]
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

@@ -33,16 +33,15 @@ def watched(
         report: called with the number of groups done.
     """
     done_after = np.concatenate(([0], np.cumsum(np.bincount(bins)))) if len(bins) else np.zeros(1, dtype=np.int64)
-    last = -1
+    n_bins, last = len(done_after) - 1, -1
 
     def tell(tasks: int) -> None:
         nonlocal last
-        done = int(done_after[tasks])
+        done = int(done_after[min(tasks, n_bins)])  # a task that was tried twice counts twice
         if done != last:
             report(done)
             last = done
 
-    n_bins = len(done_after) - 1
     with _hearing(spark, n_bins, tell) if is_remote() else _asking(spark, job, n_bins, tell):
         yield
 
@@ -78,7 +77,7 @@ def _hearing(spark: SparkSession, n_bins: int, tell: Callable[[int], None]) -> I
     def hear(stages: Iterable[Any] | None, *_: object, **__: object) -> None:
         done = [stage.num_completed_tasks for stage in stages or () if stage.num_tasks == n_bins]
         if done:
-            tell(min(max(done), n_bins))  # a task that was tried twice counts twice
+            tell(max(done))
 
     handler = cast(Any, hear)  # of the parameters that a handler has, one is of use
     spark.registerProgressHandler(handler)

@@ -154,8 +154,7 @@ def _warming_up(spark: SparkSession) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(*SPARK_ERRORS):
-            cancel_jobs(spark)
+        cancel_jobs(spark)
         thread.join()
 
 
@@ -217,11 +216,12 @@ def limit_batches(spark: SparkSession, steps: Sequence[TrainStep], own: Collecti
 
 
 def cancel_jobs(spark: SparkSession) -> None:
-    """Cancel every job of the session; it stays usable."""
-    if is_remote():
-        spark.interruptAll()
-    else:
-        spark.sparkContext.cancelAllJobs()
+    """Cancel every job of the session; it stays usable. Where Spark is gone, so are its jobs."""
+    with suppress(*SPARK_ERRORS):
+        if is_remote():
+            spark.interruptAll()
+        else:
+            spark.sparkContext.cancelAllJobs()
 
 
 def slots_of(spark: SparkSession) -> int:

@@ -71,6 +71,7 @@ def train_groups(
     memory: int | None,
     job: str,
     report: Callable[[int], None],
+    go_on: Callable[[], None] = lambda: None,
 ) -> Outcomes:
     """Fit the scheduled groups and write their models; one Spark job with one action.
 
@@ -84,6 +85,7 @@ def train_groups(
         memory: bytes that a worker may allocate, or None.
         job: name of the job, unique in the session.
         report: called with the number of groups done.
+        go_on: raises once there is to be no other job.
 
     Returns:
         The outcomes of the trained groups by column, one row each, in no order.
@@ -111,6 +113,7 @@ def train_groups(
             except SPARK_ERRORS as error:
                 if not lost_worker(error):
                     raise
+                go_on()
                 # Where Spark tries a task once only, or forgets its attempts with a stage: once more with care.
                 write(isolated=True)
     except SPARK_ERRORS as error:

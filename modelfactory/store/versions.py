@@ -80,6 +80,8 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
         InputError: the store cannot be written.
     """
     place, family, before = store.place, staging.family, staging.manifest
+    if before and any(other.number == version.number for other in before.versions):
+        raise overtaken(family)
     versions = [*before.versions, version] if before else [version]
     manifest = Manifest(family=family, current=version.number, versions=versions)
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;

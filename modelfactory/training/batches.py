@@ -148,6 +148,21 @@ def whole_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupIdentity:
+    """What an outcome says of a group that was not fitted; attributes as those of `GroupRows`."""
+
+    group: int
+    digest: str
+
+
+def identities(table: pa.Table) -> list[GroupIdentity]:
+    """Return the identities of a table's groups, without a look at their features."""
+    bounds = group_bounds(table)
+    groups = table.column(0).to_numpy()[bounds[:-1]].tolist()
+    return list(map(GroupIdentity, groups, _digests(table.column(1).to_numpy(), bounds)))
+
+
 def group_bounds(table: pa.Table) -> Rows:
     """Return where the groups of a table begin, and where the last ends, shape (g + 1,)."""
     ids = table.column(0).to_numpy()

@@ -20,7 +20,7 @@ import numpy as np
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
-from modelfactory.training.batches import GroupRows, Rows
+from modelfactory.training.batches import GroupIdentity, GroupRows, Rows
 from modelfactory.training.clock import FitClock
 from modelfactory.training.encoding import EncodedModel, encode_model
 from modelfactory.training.estimators import Template, name_features
@@ -94,24 +94,24 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
     )
 
 
-def failed_group(rows: GroupRows, error: Exception) -> FitOutcome:
-    """Return the outcome of a group whose estimator could not even be made."""
-    return FitOutcome(group=rows.group, data_digest=rows.digest, **_fault(error))
+def failed_group(group: GroupIdentity, error: Exception) -> FitOutcome:
+    """Return the outcome of a group for which there is no estimator, or no room to read its rows."""
+    return FitOutcome(group=group.group, data_digest=group.digest, **_fault(error))
 
 
-def lost_group(step: FitStep, rows: GroupRows, death: Death) -> FitOutcome:
+def lost_group(step: FitStep, group: GroupIdentity, death: Death) -> FitOutcome:
     """Return the outcome of a group that killed its process, or had to be killed with it.
 
     Args:
         step: what was to be done.
-        rows: the group.
+        group: the group.
         death: how the process ended.
     """
-    if step.timeout is not None and death.seconds > step.timeout:
+    if death.was_for_slowness(step.timeout):
         fields = _timed_out(step)
     else:
         fields = {"status": Status.CRASHED, "error_type": death.kind, "error": death.text}
-    return FitOutcome(group=rows.group, data_digest=rows.digest, **fields)
+    return FitOutcome(group=group.group, data_digest=group.digest, **fields)
 
 
 def _timed_out(step: FitStep) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class Death:
         except ValueError:
             return f"Signal{-self.exit_code}"
 
+    def was_for_slowness(self, limit: float | None) -> bool:
+        """Tell whether the watchdog ended it, for having worked longer than a limit in seconds."""
+        return limit is not None and self.exit_code == 1 and self.seconds > limit
+
     @property
     def text(self) -> str:
         """What happened, in words."""
@@ -79,7 +83,7 @@ def apart(work: Callable[[int], _T], n: int, *, limit: float | None) -> Iterator
         if done == n:
             return
         death = Death(child.exit_code(), time.monotonic() - began)
-        if done == first or (limit is not None and death.seconds > limit):
+        if done == first or death.was_for_slowness(limit):
             done += 1
             yield death
 
@@ -89,6 +93,7 @@ class _Child(Generic[_T]):
 
     def __init__(self, work: Callable[[int], _T], pieces: Sequence[int]) -> None:
         context = multiprocessing.get_context("fork")
+        self._pieces = pieces
         self._receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=_work, args=(work, pieces, self._receiver, sender))
         with warnings.catch_warnings():
@@ -98,19 +103,20 @@ class _Child(Generic[_T]):
         sender.close()
 
     def results(self) -> Iterator[_T]:
-        """Yield results until the child ends; ends the child with the iteration."""
+        """Yield results until all are there or the child ends; ends the child with the iteration.
+
+        A child that has done its work need not end by itself: a thread that a fit has left behind may keep it.
+        """
         try:
-            while True:
+            for _ in self._pieces:
                 while not self._receiver.poll(_LOOK):
                     if not self._process.is_alive() and not self._receiver.poll():
                         return
                 yield self._receiver.recv()
         except (EOFError, OSError):  # the pipe was closed, perhaps in the middle of a result
-            return
+            self._process.join(1.0)
         finally:
             self._receiver.close()
-            if self._process.exitcode is None:
-                self._process.join(1.0)
             self._process.kill()
             self._process.join()
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
-from modelfactory.training.batches import Chunk, group_bounds, read_chunk, whole_groups
+from modelfactory.training.batches import group_bounds, identities, read_chunk, whole_groups
 from modelfactory.training.estimators import make_template
 from modelfactory.training.fitting import FitOutcome, failed_group, fit_group, lost_group
 from modelfactory.training.isolation import Death, apart
@@ -44,7 +44,7 @@ def train_batches(
         try:
             fitter = _Fitter(step)
         except Exception as error:
-            outcomes = _failed(step, batches, error)
+            outcomes = _failed(batches, error)
         else:
             fit = fitter.fit_apart if isolated else fitter.fit
             outcomes = (outcome for table in whole_groups(batches) for outcome in fit(table))
@@ -97,20 +97,20 @@ class _Fitter:
             return table.slice(bounds[index], bounds[index + 1] - bounds[index])
 
         def fit(index: int) -> _Outcome:
-            (outcome,) = self.fit(rows_of(index))
+            try:
+                (outcome,) = self.fit(rows_of(index))
+            except MemoryError as error:  # while its rows were read
+                return failed_group(groups[index], error)
             return outcome
 
-        for index, outcome in enumerate(apart(fit, len(bounds) - 1, limit=self._step.timeout)):
-            if isinstance(outcome, Death):
-                yield lost_group(self._step, read_chunk(self._step, rows_of(index)).group(0), outcome)
-            else:
-                yield outcome
+        groups = identities(table)
+        for group, outcome in zip(groups, apart(fit, len(groups), limit=self._step.timeout), strict=True):
+            yield lost_group(self._step, group, outcome) if isinstance(outcome, Death) else outcome
 
 
-def _failed(step: FitStep, batches: Iterable[pa.RecordBatch], error: Exception) -> Iterator[FitOutcome]:
+def _failed(batches: Iterable[pa.RecordBatch], error: Exception) -> Iterator[FitOutcome]:
     for table in whole_groups(batches):
-        chunk: Chunk = read_chunk(step, table)
-        yield from (failed_group(chunk.group(index), error) for index in range(len(chunk)))
+        yield from (failed_group(group, error) for group in identities(table))
 
 
 def _gathered(outcomes: Iterable[FitOutcome | pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -12,8 +12,18 @@ import time
 from pathlib import Path
 
 import pytest
-from support import ONE_ROW, alive_in, started_build, wait_until_gone, write_project
+from support import (
+    ONE_ROW,
+    RecordingReporter,
+    alive_in,
+    started_build,
+    wait_until_gone,
+    workspace_of,
+    write_project,
+)
 
+from modelfactory.commands import train
+from modelfactory.commands.build import build
 from modelfactory.commands.interrupt import run_interruptibly
 
 
@@ -120,3 +130,23 @@ def test_an_interrupt_waits_for_the_work_to_end():
     with pytest.raises(KeyboardInterrupt):
         run_interruptibly(work, cancel=lambda: None)
     assert ended == [True]
+
+
+@pytest.mark.parametrize("station", ["schedule_groups", "group_table"])
+def test_what_is_not_published_when_the_interrupt_comes_never_is(spark, tmp_path, monkeypatch, station):
+    folder = write_project(tmp_path, {**ONE_ROW, "rows.csv": "k,x,y\na,1,2\na,2,3\nb,3,4\n"})
+    (folder / "sources/s.yml").write_text(
+        "sources: [{name: s, path: rows.csv, format: csv, options: {header: true, inferSchema: true}}]",
+        encoding="utf-8",
+    )
+    real = getattr(train, station)
+
+    def interrupted(*arguments, **more):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(train, station, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(workspace_of(folder), RecordingReporter(), session=spark)
+    assert not (folder / "store/f/manifest.json").exists()

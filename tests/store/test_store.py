@@ -175,6 +175,14 @@ def test_a_manifest_that_another_has_replaced_meanwhile_is_not_overwritten(store
     assert store.manifest("f") == won
 
 
+def test_a_number_is_not_given_twice(store: Store) -> None:
+    published = publish(store, 1)
+    staging = stage(store, 1)  # by who looked for the next number before
+    with pytest.raises(StoreLocked, match="came first"):
+        publish_version(store, staging, version(1, staging.seal()))
+    assert store.manifest("f") == published
+
+
 def test_different_families_are_built_side_by_side(store: Store) -> None:
     with store.locked("f"), store.locked("g"):
         pass

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from training_samples import Group, call, holdout, make_batch, make_step, pipeline, sample_group
 
 from modelfactory.plan.steps import Feature, FitStep
+from modelfactory.training import worker
 from modelfactory.training.isolation import Death, apart
 from modelfactory.training.memory import limit_memory
 from modelfactory.training.worker import train_batches
@@ -141,6 +143,38 @@ def test_a_slow_receiver_is_not_taken_for_a_slow_piece():
         found.append(result)
         time.sleep(0.3)
     assert found == [0, 1, 2]
+
+
+def test_a_thread_that_is_left_behind_keeps_nobody():
+    began = time.monotonic()
+    found = list(apart(lambda n: (threading.Thread(target=time.sleep, args=[60]).start(), n)[1], 3, limit=None))
+    assert found == [0, 1, 2]
+    assert time.monotonic() - began < 20
+
+
+def test_only_the_watchdog_ends_for_slowness():
+    assert Death(1, 3.0).was_for_slowness(2.0)
+    assert not Death(-11, 3.0).was_for_slowness(2.0)
+    assert not Death(1, 1.0).was_for_slowness(2.0)
+    assert not Death(1, 3.0).was_for_slowness(None)
+
+
+def test_a_group_whose_rows_find_no_room_is_a_row(monkeypatch):
+    step = make_step("faulty_estimators.Faulty")
+    parent, real = os.getpid(), worker.read_chunk
+
+    def read(step, table):
+        if len(table) == 33 or os.getpid() == parent:
+            raise MemoryError("no room")
+        return real(step, table)
+
+    monkeypatch.setattr(worker, "read_chunk", read)
+    found = outcomes(step, sample_group(1, 20), sample_group(2, 33), sample_group(3, 20))
+    assert {n: (row["status"], row["error_type"]) for n, row in found.items()} == {
+        1: ("trained", None),
+        2: ("failed", "MemoryError"),
+        3: ("trained", None),
+    }
 
 
 def test_results_may_be_larger_than_a_pipe():
