@@ -15,6 +15,7 @@ from faulty_estimators import FAULTS, NUMBERS
 from support import write_project
 
 from modelfactory.plan.outcomes import Status
+from modelfactory.store.manifest import VersionRecord
 from modelfactory.store.store import Store
 
 FAMILY = """
@@ -35,21 +36,13 @@ WELL = 30
 
 def faulty_project(folder: Path, faults: Sequence[str], *, pause: float = 0.0) -> Path:
     """Write a project of `WELL` groups, and one more for each fault, named after it; each fit takes a pause."""
-    rng = np.random.default_rng(0)
     names = [f"well {number:02}" for number in range(WELL)] + list(faults)
-    rows = 20 * len(names)
-    marks = [0.0] * WELL + [float(NUMBERS[fault]) for fault in faults]
-    table = pd.DataFrame(
-        {
-            "shop": np.repeat(names, 20),
-            "a": np.repeat(marks, 20),
-            "b": rng.normal(size=rows),
-            "y": rng.normal(size=rows),
-        }
-    )
+    parts = []
     for number, name in enumerate(names):  # the rows of a group do not depend on which others there are
         own = np.random.default_rng(number if number < WELL else NUMBERS[name] + 1000)
-        table.loc[table["shop"] == name, ["b", "y"]] = own.normal(size=(20, 2))
+        b, y = own.normal(size=(20, 2)).T
+        parts.append(pd.DataFrame({"shop": name, "a": float(NUMBERS.get(name, 0)), "b": b, "y": y}))
+    table = pd.concat(parts, ignore_index=True)
     table = table.sample(frac=1.0, random_state=0)
     (folder / "data").mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), folder / "data/rows.parquet")
@@ -63,6 +56,13 @@ def faulty_project(folder: Path, faults: Sequence[str], *, pause: float = 0.0) -
     )
 
 
+def assert_whole(store: Store, family: str, version: VersionRecord) -> None:
+    """Every file of a version has the bytes that the manifest says."""
+    for record in version.files:
+        data = (Path(store.root) / family / record.path).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (record.bytes, record.sha256), record.path
+
+
 def checked_groups(folder: Path, family: str = "sales") -> dict[str, dict[str, Any]]:
     """Return the current group table by key, after checking all that must hold of a published version.
 
@@ -74,9 +74,7 @@ def checked_groups(folder: Path, family: str = "sales") -> dict[str, dict[str, A
     assert manifest is not None
     version = manifest.version()
     assert version is not None
-    for record in version.files:
-        data = (store.root / family / record.path).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (record.bytes, record.sha256)
+    assert_whole(store, family, version)
     rows = pq.read_table(folder / "data/rows.parquet", columns=["shop"])["shop"].to_pylist()
     groups = [row for f in store.files(family, version, "groups") for row in pq.read_table(f).to_pylist()]
     assert sorted(row["shop"] for row in groups) == sorted(set(rows))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelfactory.cli.options import LogFormat
-from modelfactory.commands.events import Event, Events
+from modelfactory.commands.events import Event, Events, json_value
 from modelfactory.commands.report import BuildResult, FamilyResult
 from modelfactory.diagnostics import Diagnostic, MfError
 
@@ -78,7 +77,7 @@ class Console(Events):
     def json_lines(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write one JSON object a line to stdout."""
         for row in rows:
-            self.data(json.dumps(_finite(row), default=str, ensure_ascii=False, allow_nan=False))
+            self.data(json.dumps(json_value(row), ensure_ascii=False, allow_nan=False))
 
     def table(self, table: Table) -> None:
         """Write a table to stdout, without blanks at the ends of lines."""
@@ -163,19 +162,6 @@ class Console(Events):
             self.err.print(line)
         elif event.event in _STYLES:
             self.err.print(Text(event.text or event.message, style=_STYLES[event.event]))
-
-
-def _finite(value: Any) -> Any:
-    """Put null in the place of numbers that JSON does not have."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: _finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
-            return value
 
 
 def _bars(console: RichConsole) -> Bars:

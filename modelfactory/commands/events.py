@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault
@@ -58,9 +59,9 @@ class Event:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "level": self.level,
             "event": self.event,
-            **_shown(said, shown_as or {}),
+            **json_value(said, shown_as or {}),
             "run_id": self.run_id,
-            **_shown(self.fields, shown_as or {}),
+            **json_value(self.fields, shown_as or {}),
         }
         return json.dumps(document, allow_nan=False)
 
@@ -255,13 +256,13 @@ def _ending(result: FamilyResult) -> tuple[Level, str, str]:
             return level, "WARN" if failed else "OK", f"v{result.version}: {said} in {result.seconds:.1f}s"
 
 
-def _shown(value: Any, shown_as: Mapping[str, str]) -> Any:
-    """Return a value as JSON has it, without what is not to be shown."""
+def json_value(value: Any, shown_as: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return a value as JSON has it, null for numbers that JSON does not have, without what is not to be shown."""
     match value:
         case Mapping():
-            return {str(key): _shown(item, shown_as) for key, item in value.items()}
+            return {str(key): json_value(item, shown_as) for key, item in value.items()}
         case list() | tuple():
-            return [_shown(item, shown_as) for item in value]
+            return [json_value(item, shown_as) for item in value]
         case float() if not math.isfinite(value):
             return None
         case None | bool() | int() | float():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from modelfactory.diagnostics import Code, InputError, input_error
+from modelfactory.diagnostics import Code, input_error
 from modelfactory.spark.errors import SPARK_ERRORS, reason
 
 _PATIENCE = 10.0
@@ -39,7 +39,7 @@ def connected(remote: str, settings: Mapping[str, str], *, name: str) -> Iterato
     logging.getLogger("pyspark.sql.connect").setLevel(logging.CRITICAL + 1)  # what it logs, it raises too
     try:
         server = DefaultChannelBuilder(remote)
-        host, port = server.host, _port_of(server.endpoint)
+        host, port = server.host, int(server.endpoint.rpartition(":")[2])
     except (*SPARK_ERRORS, ValueError) as error:  # whose text may hold what is secret in the URL
         raise input_error(
             Code.SPARK_SESSION,
@@ -59,23 +59,15 @@ def connected(remote: str, settings: Mapping[str, str], *, name: str) -> Iterato
         spark.stop()
 
 
-def _port_of(endpoint: str) -> int:
-    return int(endpoint.rpartition(":")[2])
-
-
 def _reach(host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), timeout=_PATIENCE).close()
     except OSError as error:
-        raise _unreachable(host, port, error) from error
-
-
-def _unreachable(host: str, port: int, error: OSError) -> InputError:
-    return input_error(
-        Code.SPARK_SESSION,
-        f"no Spark Connect server answers at {host}:{port}: {error.strerror or error}",
-        help="start one with Spark's `sbin/start-connect-server.sh`, or correct `remote` of the target",
-    )
+        raise input_error(
+            Code.SPARK_SESSION,
+            f"no Spark Connect server answers at {host}:{port}: {error.strerror or error}",
+            help="start one with Spark's `sbin/start-connect-server.sh`, or correct `remote` of the target",
+        ) from error
 
 
 def _set(spark: SparkSession, key: str, value: str) -> None:

@@ -97,25 +97,26 @@ def train_groups(
         return _read_outcomes(staging)
     sample = step.max_rows if (step.samples(found.census.n_usable) & schedule.to_train).any() else None
 
-    def write(*, isolated: bool) -> None:
-        placed = placed_groups(spark, table, found, schedule, staging)
+    options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
+
+    def write(placed: DataFrame, *, isolated: bool) -> None:
         worker = _worker(step.fit, memory, isolated=isolated)
         outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins, worker, sample=sample)
-        options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
         _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_FITTED).parquet(
             f"{_hadoop_url(staging.url)}/{_WRITTEN}"
         )
 
     try:
         with watched(spark, job, schedule.bin[schedule.to_train], report):
+            placed = placed_groups(spark, table, found, schedule, staging)
             try:
-                write(isolated=False)
+                write(placed, isolated=False)
             except SPARK_ERRORS as error:
                 if not lost_worker(error):
                     raise
                 go_on()
                 # Where Spark tries a task once only, or forgets its attempts with a stage: once more with care.
-                write(isolated=True)
+                write(placed, isolated=True)
     except SPARK_ERRORS as error:
         raise SparkFailed(reason(error)) from error
     return _read_outcomes(staging)

@@ -17,7 +17,7 @@ _CLIENT = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(second
 class Objects:
     """The objects below a URL, by names relative to it.
 
-    Every method raises `OSError` or an error of `ERRORS` where the object store refuses or cannot be reached.
+    Every method raises `OSError` or one of `errors()` where the object store refuses or cannot be reached.
 
     Args:
         url: where they are.

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -127,13 +127,10 @@ class RemoteFolder:
     @contextmanager
     def held(self, family: str, run_id: str | None) -> Iterator[Hold]:
         """Hold a family by a lease."""
-        with self._told("write to", family):
-            lease = leased(self._objects, family, run_id)
-            hold = lease.__enter__()
-        try:
+        with ExitStack() as stack:
+            with self._told("write to", family):
+                hold = stack.enter_context(leased(self._objects, family, run_id))
             yield _Told(self, hold)
-        finally:
-            lease.__exit__(None, None, None)
 
     def check_unheld(self, family: str) -> None:
         """Look at the lease."""

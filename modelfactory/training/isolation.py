@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
-from modelfactory.training.memory import give_way
-
 _T = TypeVar("_T")
 _LOOK = 0.1
 """Seconds between looks at whether the child lives: a process that it left behind may hold its pipe open."""
@@ -128,7 +126,6 @@ class _Child(Generic[_T]):
 def _work(work: Callable[[int], object], pieces: Sequence[int], receiver: Connection, sender: Connection) -> None:
     receiver.close()
     _end_with_parent()
-    give_way()
     for piece in pieces:
         sender.send(work(piece))
 

@@ -94,6 +94,14 @@ def built(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def refused(folder: Path, master: str, conf: dict[str, str]) -> str:
+    """Return what a build says on a cluster whose workers are not fit, which trains nothing."""
+    done = built(with_targets(faulty_project(folder, []), master, "sc://none", conf), "cluster")
+    assert done.returncode == 2
+    assert not (folder / "store/sales").exists()
+    return done.stderr
+
+
 def until_training(process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     for line in process.stderr:
@@ -128,29 +136,17 @@ class TestStandalone:
     def test_another_python_is_refused_before_training(self, standalone, tmp_path):
         (tmp_path / "other").mkdir()
         (tmp_path / "other/sitecustomize.py").write_text(OTHER_PYTHON, encoding="utf-8")
-        folder = faulty_project(tmp_path, [])
-        conf = {"spark.executorEnv.PYTHONPATH": str(tmp_path / "other")}
-        with_targets(folder, standalone.master, "sc://none", conf)
-        done = built(folder, "cluster")
-        assert done.returncode == 2
-        assert "error[MF406]: the workers have another Python than 3." in done.stderr
-        assert not (folder / "store/sales").exists()
+        said = refused(tmp_path, standalone.master, {"spark.executorEnv.PYTHONPATH": str(tmp_path / "other")})
+        assert "error[MF406]: the workers have another Python than 3." in said
 
     def test_another_scikit_learn_is_refused_before_training(self, standalone, tmp_path):
-        folder = faulty_project(tmp_path, [])
-        conf = {"spark.executorEnv.PYTHONPATH": str(with_library(tmp_path, "scikit_learn"))}
-        with_targets(folder, standalone.master, "sc://none", conf)
-        done = built(folder, "cluster")
-        assert done.returncode == 2
-        assert "error[MF406]: the workers have scikit-learn 0.0.1, and here it is" in done.stderr
-        assert not (folder / "store/sales").exists()
+        other = with_library(tmp_path, "scikit_learn")
+        said = refused(tmp_path, standalone.master, {"spark.executorEnv.PYTHONPATH": str(other)})
+        assert "error[MF406]: the workers have scikit-learn 0.0.1, and here it is" in said
 
     def test_workers_without_the_python_are_one_message(self, standalone, tmp_path):
-        folder = faulty_project(tmp_path, [])
-        with_targets(folder, standalone.master, "sc://none", {"spark.pyspark.python": "/no/such/python"})
-        done = built(folder, "cluster")
-        assert done.returncode == 2
-        assert "error[MF406]: the workers have no `/no/such/python`; nothing was trained\n" in done.stderr
+        said = refused(tmp_path, standalone.master, {"spark.pyspark.python": "/no/such/python"})
+        assert "error[MF406]: the workers have no `/no/such/python`; nothing was trained\n" in said
 
 
 @pytest.mark.xdist_group("connect")

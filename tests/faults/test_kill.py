@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import signal
 import tempfile
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fault_support import assert_whole
 from support import started_build, wait_until_gone, write_project
 
 from modelfactory.store.local import LOCK
@@ -65,9 +65,7 @@ def versions(folder: Path, family: str) -> list[VersionRecord]:
     manifest = store.manifest(family)
     assert manifest is not None
     for version in manifest.versions:
-        for file in version.files:
-            data = (store.root / family / file.path).read_bytes()
-            assert (len(data), hashlib.sha256(data).hexdigest()) == (file.bytes, file.sha256), file.path
+        assert_whole(store, family, version)
     assert manifest.version() == manifest.versions[-1]
     return manifest.versions
 

@@ -7,7 +7,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.fs as fs
@@ -103,8 +104,9 @@ def test_a_put_whose_answer_was_lost_is_no_conflict(remote: Store, monkeypatch: 
     assert publish(remote, 2).current == 2
 
 
-def test_a_version_that_may_be_named_is_not_removed(remote: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    staging = stage(remote, 1)
+@contextmanager
+def no_answers(remote: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the object store do what it is asked to write, and its answers be lost."""
     objects = objects_of(remote)
     real = objects.write
 
@@ -114,8 +116,13 @@ def test_a_version_that_may_be_named_is_not_removed(remote: Store, monkeypatch: 
 
     with monkeypatch.context() as patched:
         patched.setattr(objects, "write", silent)
-        with pytest.raises(InputError, match="no answer"):
-            publish_version(remote, staging, version(1, staging.seal()))
+        yield
+
+
+def test_a_version_that_may_be_named_is_not_removed(remote: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = stage(remote, 1)
+    with no_answers(remote, monkeypatch), pytest.raises(InputError, match="no answer"):
+        publish_version(remote, staging, version(1, staging.seal()))
     staging.discard()
     assert verify_store(remote).versions == 1
     assert verify_store(remote).damages == ()
@@ -267,17 +274,8 @@ def test_a_lease_is_renewed_while_its_build_lives(remote: Store) -> None:
 def test_a_renewal_whose_answer_was_lost_is_no_loss(remote: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = lease_of(remote, "mine")
     lease.take()
-    objects = objects_of(remote)
-    real = objects.write
-
-    def silent(*arguments: object) -> None:
-        real(*arguments)  # type: ignore[arg-type]
-        raise OSError("no answer")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(objects, "write", silent)
-        with pytest.raises(OSError, match="no answer"):
-            lease.confirm()
+    with no_answers(remote, monkeypatch), pytest.raises(OSError, match="no answer"):
+        lease.confirm()
     lease.confirm()
 
 
