@@ -166,6 +166,8 @@ CODES: Mapping[Code, str] = {
     Code.NOTHING_SELECTED: "The selection matches no family.",
     Code.BAD_OPTION: "An option's value cannot be used.",
     Code.NOT_BUILT: "The family has no version yet.",
+    Code.UNMATCHED: "A part of a selection matches nothing; a warning.",
+    Code.UNDECLARED_VARIABLE: "`--vars` names a variable that the project does not declare; a warning.",
     Code.TOO_MANY_FAILED: "More groups failed than `max_failed` allows; the version is not published.",
     Code.RUN_FAILED: "The Spark job of a family failed as a whole.",
     Code.ACCOUNTING: "Groups or rows do not add up between census and training; the version is not published.",

@@ -56,10 +56,19 @@ class Code(StrEnum):
     NOTHING_SELECTED = "MF501"
     BAD_OPTION = "MF502"
     NOT_BUILT = "MF503"
+    UNMATCHED = "MF504"
+    UNDECLARED_VARIABLE = "MF505"
     TOO_MANY_FAILED = "MF601"
     RUN_FAILED = "MF602"
     ACCOUNTING = "MF603"
     NO_MODELS = "MF604"
+
+
+class Severity(StrEnum):
+    """How grave a diagnostic is."""
+
+    ERROR = "error"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +81,85 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place in a file.
+
+    Attributes:
+        file: the file as the user would name it.
+        path: the file itself, if it is one on this machine.
+        position: where in the file.
+        source_line: the text of that line; left out where it may hold secrets.
+    """
+
+    file: str
+    path: Path | None = None
+    position: Position | None = None
+    source_line: str | None = None
+
+    def text(self) -> str:
+        """Render the place, and the line with a caret."""
+        where = self.position
+        head = f"  --> {self.file}" + (f":{where.line}:{where.column}" if where else "")
+        if where is None or self.source_line is None:
+            return head
+        margin = " " * len(str(where.line))
+        before = _blank(self.source_line[: where.column - 1])
+        return "\n".join(
+            [
+                head,
+                f"{margin} |",
+                f"{where.line} | {self.source_line}",
+                f"{margin} | {before}{'^' * max(where.length, 1)}",
+            ]
+        )
+
+
+MOST_RELATED = 2
+"""Other places that are shown of one mistake; a default may be inherited by hundreds of families."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Related:
+    """Another place that has to do with a mistake, such as the other of two definitions."""
+
+    message: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One mistake, where it is and what would be right.
 
     Attributes:
         code: stable code of the kind of mistake.
         message: what is wrong, in one sentence without a full stop.
-        file: the file as the user would name it, if there is one.
-        position: where in the file.
-        source_line: the text of that line; left out where it may hold secrets.
+        place: where it is, if it is in a file.
         help: the nearest right thing.
+        related: other places that have to do with it.
+        severity: an error, or what is not wrong but probably not meant.
     """
 
     code: Code
     message: str
-    file: str | None = None
-    position: Position | None = None
-    source_line: str | None = None
+    place: Place | None = None
     help: str | None = None
+    related: tuple[Related, ...] = ()
+    severity: Severity = Severity.ERROR
+
+    @property
+    def file(self) -> str | None:
+        """The file as the user would name it, if there is one."""
+        return self.place.file if self.place else None
+
+    @property
+    def position(self) -> Position | None:
+        """Where in the file."""
+        return self.place.position if self.place else None
+
+    @property
+    def source_line(self) -> str | None:
+        """The text of its line; None where it may hold secrets."""
+        return self.place.source_line if self.place else None
 
     def hiding(self, shown_as: Mapping[str, str]) -> Diagnostic:
         """Return the diagnostic with references in the place of values that are not to be shown."""
@@ -102,21 +172,17 @@ class Diagnostic:
         return (self.file or "", where.line, where.column, self.message)
 
     def text(self) -> str:
-        """Render in the manner of rustc: message, place, the line with a caret, help."""
-        lines = [f"error[{self.code}]: {self.message}"]
-        if self.file is not None:
-            place = self.position
-            lines.append(f"  --> {self.file}" + (f":{place.line}:{place.column}" if place else ""))
-            if place and self.source_line is not None:
-                width = len(str(place.line))
-                lines += [
-                    f"{' ' * width} |",
-                    f"{place.line} | {self.source_line}",
-                    f"{' ' * width} | {_blank(self.source_line[: place.column - 1])}{'^' * max(place.length, 1)}",
-                ]
+        """Render in the manner of rustc: message, place, the line with a caret, other places, help."""
+        parts = [f"{self.severity}[{self.code}]: {self.message}"]
+        if self.place is not None:
+            parts.append(self.place.text())
+        for related in self.related[:MOST_RELATED]:
+            parts += [f"note: {related.message}", related.place.text()]
+        if len(self.related) > MOST_RELATED:
+            parts.append(f"note: and {counted(len(self.related) - MOST_RELATED, 'more place')}")
         if self.help:
-            lines.append(f"help: {self.help}")
-        return "\n".join(lines)
+            parts.append(f"help: {self.help}")
+        return "\n".join(parts)
 
 
 def _blank(text: str) -> str:
@@ -124,17 +190,26 @@ def _blank(text: str) -> str:
     return "".join("\t" if c == "\t" else "  " if unicodedata.east_asian_width(c) in "WF" else " " for c in text)
 
 
+def merged(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sort diagnostics by place, and make one of those that differ in nothing but what they are related to."""
+    related: dict[Diagnostic, dict[Related, None]] = {}
+    for diagnostic in diagnostics:
+        related.setdefault(dataclasses.replace(diagnostic, related=()), {}).update(dict.fromkeys(diagnostic.related))
+    together = [dataclasses.replace(alone, related=tuple(places)) for alone, places in related.items()]
+    return tuple(sorted(together, key=Diagnostic.sort_key))
+
+
 class MfError(Exception):
     """Base of every error that `mf` explains to its user.
 
     Args:
-        diagnostics: what is wrong; at least one.
+        diagnostics: what is wrong; at least one. Warnings may be among them.
     """
 
     exit_code = 2
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
-        self.diagnostics = tuple(sorted(dict.fromkeys(diagnostics), key=Diagnostic.sort_key))
+        self.diagnostics = merged(diagnostics)
         super().__init__("\n".join(d.text() for d in self.diagnostics))
 
 
@@ -162,7 +237,14 @@ class StoreLocked(MfError):
 
 def input_error(code: Code, message: str, *, file: Path | str | None = None, help: str | None = None) -> InputError:
     """Make the error of a single mistake that has no place inside a file."""
-    return InputError(Diagnostic(code=code, message=message, file=None if file is None else str(file), help=help))
+    return InputError(
+        Diagnostic(code=code, message=message, place=None if file is None else Place(file=str(file)), help=help)
+    )
+
+
+def warning(code: Code, message: str, *, help: str | None = None) -> Diagnostic:
+    """Make a warning that has no place inside a file."""
+    return Diagnostic(code=code, message=message, help=help, severity=Severity.WARNING)
 
 
 def hide(text: str, shown_as: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import traceback
@@ -12,10 +13,10 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
-from modelfactory.cli.options import LogFormat
+from modelfactory.cli.options import DiagnosticsFormat, LogFormat
 from modelfactory.commands.events import Event, Events, json_value
 from modelfactory.commands.report import BuildResult, FamilyResult
-from modelfactory.diagnostics import Diagnostic, MfError
+from modelfactory.diagnostics import Diagnostic, InputError, MfError, Severity, counted
 
 if TYPE_CHECKING:
     from modelfactory.cli.bars import Bars
@@ -27,7 +28,6 @@ _GRAVITY = {"info": "green", "warning": "yellow", "error": "red"}
 _STYLES = {
     "note": "dim",
     "run_started": "dim",
-    "warning": "yellow",
     "fault": "red",
     "rows_without_label": "dim",
     "build_finished": "bold",
@@ -40,13 +40,27 @@ class Console(Events):
     """Where a command writes. Also the `Reporter` of a build.
 
     Args:
+        diagnostics: how to write diagnostics.
+        warn_error: take warnings for errors.
         log_format: how to write to stderr.
         quiet: write errors only.
         debug: show tracebacks.
     """
 
-    def __init__(self, *, log_format: LogFormat = LogFormat.TEXT, quiet: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        diagnostics: DiagnosticsFormat = DiagnosticsFormat.TEXT,
+        warn_error: bool = False,
+        log_format: LogFormat = LogFormat.TEXT,
+        quiet: bool = False,
+        debug: bool = False,
+    ) -> None:
         super().__init__(self._show)
+        self.diagnostics_format = diagnostics
+        self.diagnostics_are_data = False
+        self.warn_error = warn_error
+        self._found: list[Diagnostic] = []
         self.json = log_format == LogFormat.JSON
         self.quiet = quiet
         self.debug = debug
@@ -88,10 +102,39 @@ class Console(Events):
     # What is told ------------------------------------------------------------------------------------------------
 
     def diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
-        """Write diagnostics."""
+        """Write diagnostics, or keep them for the document that `finish` writes."""
+        if self.diagnostics_format != DiagnosticsFormat.TEXT:
+            self._found += diagnostics
+            return
         super().diagnostics(diagnostics)
         if len(diagnostics) > 1 and not self.json:
-            self.err.print(f"{len(diagnostics)} errors", style="bold red")
+            self._count(diagnostics)
+
+    def _count(self, diagnostics: Sequence[Diagnostic]) -> None:
+        warnings = sum(d.severity == Severity.WARNING for d in diagnostics)
+        errors = len(diagnostics) - warnings
+        said = [counted(n, what) for n, what in ((errors, "error"), (warnings, "warning")) if n]
+        if errors or not self.quiet:
+            self.err.print(" and ".join(said), style="bold red" if errors else "bold yellow")
+
+    def warn(self, warnings: Sequence[Diagnostic]) -> None:
+        """Write warnings, unless they are to be errors.
+
+        Raises:
+            InputError: warnings are to be errors, and there are some.
+        """
+        if self.warn_error and warnings:
+            raise InputError(*warnings)
+        super().warn(warnings)
+
+    def finish(self) -> None:
+        """Write the document of all diagnostics, where they are not written one by one."""
+        if self.diagnostics_format == DiagnosticsFormat.TEXT or not (self._found or self.diagnostics_are_data):
+            return
+        from modelfactory.cli.diagnosing import document
+
+        out = sys.stdout if self.diagnostics_are_data else sys.stderr
+        out.write(document(self._found, self.diagnostics_format))
 
     def error(self, error: MfError) -> None:
         """Write what an error has to say."""
@@ -99,7 +142,10 @@ class Console(Events):
             if not self.json:
                 self.err.print_exception()
             self.trace(error)
-        self.diagnostics(error.diagnostics)
+        found = error.diagnostics
+        if self.warn_error:
+            found = tuple(dataclasses.replace(d, severity=Severity.ERROR) for d in found)
+        self.diagnostics(found)
 
     def trace(self, error: Exception) -> None:
         """Tell where an error was raised; on a terminal Python does it."""
@@ -173,7 +219,8 @@ def _bars(console: RichConsole) -> Bars:
 def _styled(text: str) -> Text:
     styled = Text(text)
     styled.highlight_regex(r"^error\[MF\d+\]", "bold red")
-    styled.highlight_regex(r"(?m)^help:", "bold cyan")
+    styled.highlight_regex(r"^warning\[MF\d+\]", "bold yellow")
+    styled.highlight_regex(r"(?m)^(help|note):", "bold cyan")
     styled.highlight_regex(r"(?m)^ *(-->|\d* ?\|)", "blue")
     styled.highlight_regex(r"(?m)\^+$", "bold red")
     return styled

@@ -18,6 +18,15 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class DiagnosticsFormat(StrEnum):
+    """How diagnostics are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
 class Output(StrEnum):
     """What `mf ls` writes."""
 
@@ -60,6 +69,15 @@ Vars = Annotated[
     str,
     typer.Option("--vars", help="Variables as a YAML mapping: '{min_rows: 30}'.", rich_help_panel=PROJECT),
 ]
+Diagnostics = Annotated[
+    DiagnosticsFormat,
+    typer.Option(
+        "--diagnostics",
+        help="How to write errors and warnings; other than text as one document, of `parse` to stdout.",
+        rich_help_panel=PROJECT,
+    ),
+]
+WarnError = Annotated[bool, typer.Option("--warn-error", help="Take warnings for errors.", rich_help_panel=PROJECT)]
 Log = Annotated[
     LogFormat,
     typer.Option(

@@ -21,7 +21,7 @@ from modelfactory.commands.logs import Log
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, StoreLocked, hide
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, StoreLocked, hide, warning
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
@@ -309,7 +309,7 @@ def _log(run: Run, workspace: Workspace, reporter: Reporter) -> Log:
     """Return the log of a run; a project that was refused has left it as it was."""
 
     def complain(why: str) -> None:
-        reporter.warn([f"cannot write {run.events}: {why}"])
+        reporter.warn([warning(Code.STORE, f"cannot write {run.events}: {why}")])
 
     return Log(run.events, shown_as=workspace.project.shown_as, complain=complain)
 

@@ -10,14 +10,14 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault
-from modelfactory.diagnostics import Diagnostic, counted, hide
+from modelfactory.diagnostics import Diagnostic, Severity, counted, hide
 
 Level = Literal["debug", "info", "warning", "error"]
 FAULT_WIDTH = 160
@@ -115,7 +115,7 @@ class Events:
             self.tell(
                 "diagnostic",
                 diagnostic.message,
-                level="error",
+                level="error" if diagnostic.severity == Severity.ERROR else "warning",
                 text=diagnostic.text(),
                 code=str(diagnostic.code),
                 file=diagnostic.file,
@@ -130,10 +130,9 @@ class Events:
         """Tell something worth a line."""
         self.tell("note", text)
 
-    def warn(self, texts: Iterable[str]) -> None:
+    def warn(self, warnings: Sequence[Diagnostic]) -> None:
         """Tell what is not wrong but probably not meant."""
-        for text in texts:
-            self.tell("warning", text, level="warning", text=f"warning: {text}")
+        self.diagnostics(warnings)
 
     def run_started(self, run_id: str, master: str) -> None:
         """Tell that Spark is being started, and give later events the run's name."""

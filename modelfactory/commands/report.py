@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -94,7 +94,7 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line."""
 
-    def warn(self, texts: Iterable[str]) -> None:
+    def warn(self, warnings: Sequence[Diagnostic]) -> None:
         """What is not wrong but probably not meant."""
 
     def run_started(self, run_id: str, master: str) -> None:

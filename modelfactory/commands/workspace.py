@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
-from modelfactory.diagnostics import Code, Diagnostic, InputError, NothingSelected, did_you_mean
+from modelfactory.diagnostics import (
+    Code,
+    Diagnostic,
+    InputError,
+    NothingSelected,
+    Severity,
+    did_you_mean,
+    warning,
+)
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
@@ -56,7 +64,7 @@ class Workspace:
     families: tuple[Family, ...]
     plan: Plan
     environ: Mapping[str, str]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def store(self) -> Store:
@@ -119,13 +127,15 @@ class ReadProject:
         facts = learn_classes(project, cache_folder(options.environ))
         chosen = select_families(project.families, select, exclude)
         plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
-        if self.mistakes or more:
-            raise InputError(*self.mistakes, *more)
+        warnings = _unknown_variables(project, options)
+        found = (*self.mistakes, *more)
+        if any(diagnostic.severity == Severity.ERROR for diagnostic in found):
+            raise InputError(*found, *warnings)
         if not chosen and not may_be_empty:
             raise NothingSelected(_nothing(project, select))
         names = {family.name for family in chosen}
         steps = tuple(step for step in plan.steps if step.family in names)
-        warnings = (*_unmatched(project, select), *_unmatched(project, exclude), *_unknown_variables(project, options))
+        warnings = (*found, *_unmatched(project, select), *_unmatched(project, exclude), *warnings)
         return Workspace(project, facts, chosen, Plan(steps, plan.defaults), options.environ, warnings)
 
 
@@ -161,21 +171,24 @@ def open_workspace(
     return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
 
 
-def _unmatched(project: Project, selectors: Sequence[str]) -> list[str]:
-    return [
-        f"`{term}` matches no family" + (f"; {hint}" if (hint := _near(project, term)) else "")
+def _unmatched(project: Project, selectors: Sequence[str]) -> tuple[Diagnostic, ...]:
+    return tuple(
+        warning(Code.UNMATCHED, f"`{term}` matches no family", help=_near(project, term))
         for term in unmatched_terms(project.families, selectors)
-    ]
+    )
 
 
-def _unknown_variables(project: Project, options: ProjectOptions) -> list[str]:
+def _unknown_variables(project: Project, options: ProjectOptions) -> tuple[Diagnostic, ...]:
     declared = list(project.spec.vars)
-    return [
-        f"variable `{name}` is not one of the project's `vars`"
-        + (f"; {hint}" if (hint := did_you_mean(name, declared)) else "")
+    return tuple(
+        warning(
+            Code.UNDECLARED_VARIABLE,
+            f"variable `{name}` is not one of the project's `vars`",
+            help=did_you_mean(name, declared),
+        )
         for name in options.variables
         if name not in declared
-    ]
+    )
 
 
 def _near(project: Project, term: str) -> str | None:

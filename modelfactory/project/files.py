@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, Position, input_error
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Position, Related, input_error
 from modelfactory.project.positions import KeyPath, locate
 from modelfactory.project.yaml12 import DuplicateKey, YamlLoader
 
@@ -52,16 +52,25 @@ class Document:
         *,
         key: bool = False,
         help: str | None = None,
+        related: tuple[Related, ...] = (),
     ) -> Diagnostic:
         """Describe a mistake at `path`; `key` points at the key and not at its value."""
-        return self.at(code, message, locate(self.text, self.file.suffix, path, key=key), help=help)
+        return Diagnostic(code=code, message=message, place=self.place(path, key=key), help=help, related=related)
 
     def at(self, code: Code, message: str, position: Position | None, *, help: str | None = None) -> Diagnostic:
-        """Describe a mistake at a position, with its line unless that may hold secrets."""
+        """Describe a mistake at a position."""
+        return Diagnostic(code=code, message=message, place=self._place_at(position), help=help)
+
+    def place(self, path: KeyPath = (), *, key: bool = False) -> Place:
+        """Return the place of the value at `path`, or of its key."""
+        return self._place_at(locate(self.text, self.file.suffix, path, key=key))
+
+    def _place_at(self, position: Position | None) -> Place:
+        """Return a place with its line, unless that may hold secrets."""
         lines = self.text.split("\n")
         known = position is not None and position.line <= len(lines) and not self.secret
         line = lines[position.line - 1].rstrip("\r") if position is not None and known else None
-        return Diagnostic(code=code, message=message, file=self.name, position=position, source_line=line, help=help)
+        return Place(file=self.name, path=self.file, position=position, source_line=line)
 
 
 def find_project_file(folder: Path, *, search_parents: bool) -> Path:

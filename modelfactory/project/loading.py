@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, did_you_mean
 from modelfactory.project.classes import Mistake
 from modelfactory.project.explaining import check_key, explained
 from modelfactory.project.files import (
@@ -48,10 +48,15 @@ class Origin:
     document: Document
     path: KeyPath
 
+    @property
+    def place(self) -> Place:
+        """The place in the file."""
+        return self.document.place(self.path)
+
     def text(self) -> str:
         """Return `file:line`."""
-        found = self.document.diagnostic(Code.BAD_VALUE, "", self.path)
-        return self.document.name + (f":{found.position.line}" if found.position else "")
+        where = self.place.position
+        return self.document.name + (f":{where.line}" if where else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +395,7 @@ class _Loading:
                 Code.DUPLICATE_NAME,
                 f"{kind} `{name}` is declared twice",
                 (*second.path, "name"),
-                help=f"the other one is at {first.text()}",
+                related=(Related(message="the other one", place=first.document.place((*first.path, "name"))),),
             )
         )
 
@@ -427,8 +432,14 @@ def _diagnostic_at(
     """Describe a mistake in the file where the value at `path` is written."""
     if path and path[0] in origins:
         origin = origins[str(path[0])][0]
-        return origin.document.diagnostic(code, message, (*origin.path, *path[1:]), key=key, help=help)
+        related = () if origin.path[: len(own.path)] == own.path else (_inherited_by(own),)
+        return origin.document.diagnostic(code, message, (*origin.path, *path[1:]), key=key, help=help, related=related)
     return own.document.diagnostic(code, message, (*own.path, *path), key=key, help=help)
+
+
+def _inherited_by(family: Origin) -> Related:
+    name = _value_at(family.document.data, family.path).get("name")
+    return Related(message=f"inherited by family `{name}`", place=family.document.place((*family.path, "name")))
 
 
 def _value_at(data: Any, path: KeyPath) -> Any:

@@ -190,7 +190,7 @@ def test_a_family_name_may_stand_once_in_yaml_and_toml_together(mf: Runner, fold
     bad_project(folder, {"families/f.yml": YAML, f"families/g.{extension}": second})
     result = mf("build", "--project-dir", folder)
     refused(result, "MF206", f"families/g.{extension}:2:{9 if extension == 'yml' else 8}")
-    assert "the other one is at families/f.yml:2" in result.stderr
+    assert "note: the other one\n  --> families/f.yml:2:" in result.stderr
 
 
 # Where there is no file ------------------------------------------------------------------------------------------

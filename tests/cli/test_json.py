@@ -68,7 +68,7 @@ def test_with_debug_the_traceback_is_in_an_event(tmp_path):
 def test_data_goes_to_stdout_and_warnings_to_stderr():
     out, events = mf("ls", "-s", "life_exp_by_country nothing", "-o", "name", "--project-dir", GAPMINDER)
     assert out == "life_exp_by_country\n"
-    assert told(events) == [("warning", "warning")]
+    assert told(events) == [("warning", "diagnostic")]
     assert mf("ls", "-s", "nothing", "-o", "name", "--quiet", "--project-dir", GAPMINDER) == ("", [])
 
 

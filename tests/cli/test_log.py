@@ -8,6 +8,7 @@ import sys
 
 from modelfactory.commands.events import Event, Events
 from modelfactory.commands.logs import KEPT, Log
+from modelfactory.diagnostics import Code, warning
 
 CODE = """
 import sys
@@ -45,7 +46,11 @@ def test_a_log_that_cannot_be_written_is_told_once_and_costs_nothing(tmp_path):
     (tmp_path / "mf.log").mkdir()
     heard: list[Event] = []
     events = Events(heard.append)
-    log = Log(tmp_path / "mf.log", shown_as={}, complain=lambda why: events.warn([f"cannot write mf.log: {why}"]))
+    log = Log(
+        tmp_path / "mf.log",
+        shown_as={},
+        complain=lambda why: events.warn([warning(Code.STORE, f"cannot write mf.log: {why}")]),
+    )
     events.also(log.write)
     events.note("one")
     events.note("two")

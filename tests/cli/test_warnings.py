@@ -18,7 +18,7 @@ GAPMINDER = str(PROJECTS / "gapminder")
     [
         (
             ("ls", "-s", "life_exp_by_country life_exp_by_contry"),
-            "`life_exp_by_contry` matches no family; did you mean",
+            "`life_exp_by_contry` matches no family\nhelp: did you mean",
         ),
         (("ls", "-s", "tag:strat"), "did you mean `start`?"),
         (("compile", "-s", "tag:start", "--exclude", "bogus"), "`bogus` matches no family"),
@@ -29,8 +29,15 @@ def test_what_matches_nothing_is_told(arguments: tuple[str, ...], words: str) ->
     result = CliRunner().invoke(app, [*arguments, "--project-dir", GAPMINDER])
     assert result.exit_code == 0
     assert words in result.stderr
-    assert result.stderr.startswith("warning: ")
-    assert "warning:" not in result.stdout
+    assert result.stderr.startswith("warning[MF50")
+    assert "warning[" not in result.stdout
+
+
+def test_a_warning_is_an_error_if_it_is_to_be_one() -> None:
+    arguments = ["parse", "--vars", "{a: 1}", "--project-dir", GAPMINDER]
+    result = CliRunner().invoke(app, [*arguments, "--warn-error"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error[MF505]: variable `a`")
 
 
 def test_an_unwritable_target_folder_is_one_message(tmp_path: Path) -> None:

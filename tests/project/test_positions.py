@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelfactory.diagnostics import Code, Diagnostic, Position
+from modelfactory.diagnostics import Code, Diagnostic, Place, Position
 from modelfactory.project.positions import KeyPath, locate, places_of
 from modelfactory.project.yaml12 import YamlLoader
 
@@ -273,9 +273,7 @@ def test_the_mark_stands_below_what_it_marks_after_tabs(before: str) -> None:
     shown = Diagnostic(
         code=Code.BAD_VALUE,
         message="x",
-        file="f.toml",
-        position=Position(1, len(before) + 1, 3),
-        source_line=f"{before}bad = 1",
+        place=Place(file="f.toml", position=Position(1, len(before) + 1, 3), source_line=f"{before}bad = 1"),
     )
     line, marks = shown.text().splitlines()[-2:]
     assert line.expandtabs().index("bad") == marks.expandtabs().index("^")

@@ -79,7 +79,7 @@ def test_the_kinds_of_events_of_a_build(told):
     kinds = [event["event"] for event in told if event["event"] != "library"]
     each = ["family_started", "family_finished"]
     assert kinds == [
-        "warning",
+        "diagnostic",
         "run_started",
         *each,
         "rows_without_label",

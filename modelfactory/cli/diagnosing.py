@@ -1,0 +1,130 @@
+"""Diagnostics as a document for programs: JSON, annotations of GitHub, SARIF."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from modelfactory import __version__
+from modelfactory.cli.options import DiagnosticsFormat
+from modelfactory.diagnostics import Diagnostic, Place, Severity
+
+SCHEMA = 1
+"""Number of the JSON form; it rises when a key changes its meaning or goes."""
+
+
+def document(diagnostics: Sequence[Diagnostic], form: DiagnosticsFormat) -> str:
+    """Write diagnostics as a document.
+
+    Files in it are named as the user would name them in `json`, and relative to the checkout (`GITHUB_WORKSPACE`, else
+    the working folder) in the forms that other systems read.
+
+    Args:
+        diagnostics: what was found; may be empty.
+        form: `json`, `github` or `sarif`.
+    """
+    match form:
+        case DiagnosticsFormat.GITHUB:
+            return "".join(f"{_annotation(diagnostic)}\n" for diagnostic in diagnostics)
+        case DiagnosticsFormat.SARIF:
+            return json.dumps(_sarif(diagnostics), indent=1, ensure_ascii=False) + "\n"
+        case _:
+            found = [_plain(diagnostic) for diagnostic in diagnostics]
+            return json.dumps({"schema": SCHEMA, "diagnostics": found}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(diagnostic: Diagnostic) -> dict[str, Any]:
+    return {
+        "code": str(diagnostic.code),
+        "severity": str(diagnostic.severity),
+        "message": diagnostic.message,
+        **_plain_place(diagnostic.place),
+        "help": diagnostic.help,
+        "related": [{"message": r.message, **_plain_place(r.place)} for r in diagnostic.related],
+    }
+
+
+def _plain_place(place: Place | None) -> dict[str, Any]:
+    where = place.position if place else None
+    return {
+        "file": place.file if place else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "end_column": where.column + where.length if where else None,
+    }
+
+
+def _annotation(diagnostic: Diagnostic) -> str:
+    """Return a workflow command; GitHub shows it beside the line in the pull request."""
+    properties: dict[str, object] = {}
+    if diagnostic.place is not None:
+        properties["file"] = _in_checkout(diagnostic.place)
+    if diagnostic.position is not None:
+        where = diagnostic.position
+        properties |= {"line": where.line, "col": where.column, "endColumn": where.column + where.length}
+    properties["title"] = diagnostic.code
+    said = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
+    lines = [diagnostic.message]
+    for related in diagnostic.related:
+        line = f":{related.place.position.line}" if related.place.position else ""
+        lines.append(f"{related.message}: {_in_checkout(related.place)}{line}")
+    if diagnostic.help:
+        lines.append(f"help: {diagnostic.help}")
+    return f"::{diagnostic.severity} {said}::{_escaped(chr(10).join(lines))}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
+
+
+def _in_checkout(place: Place) -> str:
+    """Name a file relative to the checkout; a file outside of it by its own name."""
+    if place.path is None:
+        return place.file
+    checkout = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    file = place.path.resolve()
+    return file.relative_to(checkout).as_posix() if file.is_relative_to(checkout) else place.file
+
+
+def _sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
+    """Return a log of SARIF 2.1.0, as code scanning reads it."""
+    codes = sorted({str(diagnostic.code) for diagnostic in diagnostics})
+    driver = {"name": "mf", "version": __version__, "rules": [{"id": code} for code in codes]}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": [_result(d) for d in diagnostics]}],
+    }
+
+
+def _result(diagnostic: Diagnostic) -> dict[str, Any]:
+    text = diagnostic.message + (f"\nhelp: {diagnostic.help}" if diagnostic.help else "")
+    result: dict[str, Any] = {
+        "ruleId": str(diagnostic.code),
+        "level": "error" if diagnostic.severity == Severity.ERROR else "warning",
+        "message": {"text": text},
+        "locations": [_location(diagnostic.place)] if diagnostic.place else [],
+    }
+    if diagnostic.related:
+        result["relatedLocations"] = [
+            {"id": number, **_location(related.place), "message": {"text": related.message}}
+            for number, related in enumerate(diagnostic.related)
+        ]
+    return result
+
+
+def _location(place: Place) -> dict[str, Any]:
+    found: dict[str, Any] = {"artifactLocation": {"uri": _in_checkout(place)}}
+    if place.position is not None:
+        where = place.position
+        found["region"] = {
+            "startLine": where.line,
+            "startColumn": where.column,
+            "endColumn": where.column + where.length,
+        }
+    return {"physicalLocation": found}

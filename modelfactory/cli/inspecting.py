@@ -1,0 +1,81 @@
+"""Commands that look at what is declared and what is trained: ls, show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from modelfactory.cli.options import Exclude, Output, Select, ShowOutput
+from modelfactory.cli.running import Invocation, command
+from modelfactory.diagnostics import InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Make these functions commands of an app."""
+    command(app)(ls)
+    command(app)(show)
+
+
+def ls(
+    call: Invocation,
+    select: Select = None,
+    exclude: Exclude = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="What to write.")] = Output.TABLE,
+    output_keys: Annotated[
+        str | None,
+        typer.Option("--output-keys", help="Keys of the JSON lines or CSV columns, by commas or spaces."),
+    ] = None,
+    groups: Annotated[str | None, typer.Option("--groups", help="List the groups of this family.")] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", help="With --groups: such as 'status = failed and n_rows > 100'.")
+    ] = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="With --groups: column or metric; -NAME falls.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=0, help="With --groups: most rows.")] = None,
+) -> None:
+    """List families and what is trained; with --groups, the groups of one."""
+    from modelfactory.cli.listing import write_families, write_groups
+    from modelfactory.commands.inspect import list_families, list_groups
+    from modelfactory.commands.workspace import open_workspace
+
+    if groups is not None:
+        if select or exclude:
+            raise typer.BadParameter("--select and --exclude choose families, --groups lists the groups of one")
+        table = list_groups(open_workspace(call.options), groups, where=where, sort=sort, limit=limit)
+        write_groups(call.console, table, output, output_keys)
+        return
+    _only_with_groups(where=where, sort=sort, limit=limit)
+    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), may_be_empty=True, whole=False)
+    call.console.warn(workspace.warnings)
+    listings, unreadable = list_families(workspace)
+    write_families(call.console, listings, output, output_keys, now=datetime.now(UTC))
+    if unreadable:
+        raise InputError(*unreadable)
+
+
+def _only_with_groups(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise typer.BadParameter(f"--{name} goes with --groups FAMILY")
+
+
+def show(
+    call: Invocation,
+    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="A group's key: COLUMN=VALUE, once per column.")
+    ] = None,
+    output: Annotated[ShowOutput, typer.Option("--output", "-o", help="What to write.")] = ShowOutput.TEXT,
+) -> None:
+    """Show a family: its definition and where each value is written, its versions; or one group's outcome."""
+    from modelfactory.cli.listing import write_details, write_group
+    from modelfactory.commands.inspect import show_family, show_group
+    from modelfactory.commands.workspace import open_workspace
+
+    workspace = open_workspace(call.options)
+    as_json = output == ShowOutput.JSON
+    if group:
+        write_group(call.console, show_group(workspace, family, group), as_json=as_json)
+    else:
+        write_details(call.console, show_family(workspace, family), as_json=as_json, now=datetime.now(UTC))

@@ -1,0 +1,170 @@
+"""Run one command: its shared options, its console, and the way from an error to an exit code."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import typer
+
+from modelfactory.cli.options import (
+    Debug,
+    Diagnostics,
+    DiagnosticsFormat,
+    Log,
+    LogFormat,
+    ProfilesDir,
+    ProjectDir,
+    Quiet,
+    Target,
+    Vars,
+    WarnError,
+)
+from modelfactory.diagnostics import Code, MfError, input_error
+
+if TYPE_CHECKING:
+    from modelfactory.cli.console import Console
+    from modelfactory.commands.workspace import ProjectOptions
+
+UsageError: Any = typer.BadParameter.__base__  # of Click, whether Typer brings its own or not
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a command.
+
+    Attributes:
+        console: where it writes.
+        project_dir: folder of the project, if given.
+        target: name of the target, if given.
+        variables: the text of `--vars`.
+        profiles_dir: folder of `profiles.yml`, if given.
+    """
+
+    console: Console
+    project_dir: Path | None = None
+    target: str | None = None
+    variables: str = ""
+    profiles_dir: Path | None = None
+
+    @cached_property
+    def options(self) -> ProjectOptions:
+        """The options that say which project is meant and how to read it.
+
+        Raises:
+            InputError: `--vars` is not a mapping.
+        """
+        from modelfactory.commands.workspace import ProjectOptions
+        from modelfactory.project.files import read_mapping
+
+        return ProjectOptions(
+            project_dir=self.project_dir,
+            target=self.target,
+            variables=read_mapping(self.variables, option="--vars") if self.variables else {},
+            profiles_dir=self.profiles_dir,
+            environ=os.environ,
+        )
+
+
+def command(
+    app: typer.Typer, name: str | None = None, *, project: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function a command of `mf`: with the options that all commands share, in one place.
+
+    The function takes an `Invocation`, then the arguments and options of its own.
+
+    Args:
+        app: what it becomes a command of.
+        name: its name, if it is not the function's.
+        project: whether it works on a project, and takes the options that name one.
+    """
+
+    def registered(function: Callable[..., None]) -> Callable[..., None]:
+        shared = inspect.signature(_of_project if project else _of_all)
+        hints = {**get_type_hints(function, include_extras=True), **get_type_hints(_of_project, include_extras=True)}
+        _, *own = inspect.signature(function).parameters.values()
+        parameters = [p.replace(annotation=hints[p.name]) for p in (*own, *shared.parameters.values())]
+
+        def run(**given: Any) -> None:
+            wanted = {p.name: given.pop(p.name) for p in own}
+            console_options = {name: given.pop(name) for name in inspect.signature(_of_all).parameters}
+            with _console(**console_options) as console:
+                function(Invocation(console=console, **given), **wanted)
+
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name)(run)
+        return run
+
+    return registered
+
+
+def _of_project(
+    project_dir: ProjectDir = None,
+    target: Target = None,
+    variables: Vars = "",
+    profiles_dir: ProfilesDir = None,
+    diagnostics: Diagnostics = DiagnosticsFormat.TEXT,
+    warn_error: WarnError = False,
+    log_format: Log = LogFormat.TEXT,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Stand for the options of every command on a project."""
+
+
+def _of_all(
+    diagnostics: Diagnostics = DiagnosticsFormat.TEXT,
+    warn_error: WarnError = False,
+    log_format: Log = LogFormat.TEXT,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Stand for the options of every command."""
+
+
+@contextmanager
+def _console(**options: Any) -> Iterator[Console]:
+    """Give a command its console and turn errors into messages and exit codes, in this one place."""
+    from modelfactory.cli.console import Console
+    from modelfactory.cli.libraries import libraries_told_by
+
+    console = Console(**options)
+    try:
+        with libraries_told_by(console):
+            yield console
+    except MfError as error:
+        console.close()
+        console.error(error)
+        raise typer.Exit(error.exit_code) from None
+    except BrokenPipeError:  # `mf ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(0) from None
+    except OSError as error:
+        console.close()
+        console.error(input_error(Code.STORE, f"cannot write `{error.filename}`: {error.strerror or error}"))
+        raise typer.Exit(MfError.exit_code) from None
+    except KeyboardInterrupt:
+        from modelfactory.commands.interrupt import INTERRUPTED
+
+        console.close()
+        console.tell("interrupted", "interrupted", level="warning")
+        raise typer.Exit(INTERRUPTED) from None
+    except (typer.Exit, UsageError):
+        raise
+    except Exception as error:  # a fault of mf itself
+        console.close()
+        console.trace(error)
+        if console.json:
+            raise typer.Exit(1) from None
+        raise
+    finally:
+        console.close()
+        console.finish()
