@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
-from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter
+from modelfactory.plan.canonical import meaning_of, without_environment
+from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
@@ -24,7 +24,7 @@ from modelfactory.project.classes import ClassFacts, check_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
-from modelfactory.project.variables import as_text
+from modelfactory.project.variables import as_text, environment_names
 
 INTERNAL_PREFIX = "_mf_"
 _NO_DEFAULT = (None, "'deprecated'", "'warn'")
@@ -116,19 +116,14 @@ class _FamilyCompiler:
             seed=spec.seed,
             timeout=spec.timeout,
         )
-        decides = [
-            [(source.path, source.table, source.format, source.options) for source in sources],
-            relation if spec.source is None else None,
-            spec.where,
-            spec.group_by,
-            spec.label,
-            spec.weight,
-            time,
-            (fit.task, fit.features, fit.estimator, fit.seed),
-            None if evaluation is None else dataclasses.replace(evaluation, metrics=()),
-            (spec.min_rows, spec.max_rows, spec.null_keys),
-            *(["sample"] if spec.on_too_many == "sample" else []),
-        ]
+        meaning = meaning_of(
+            spec,
+            self.facts,
+            task=task,
+            relation=relation if spec.source is None else None,
+            sources=sources,
+            calls=written_calls(spec, self.facts),
+        )
         return TrainStep(
             family=spec.name,
             relation=relation,
@@ -146,9 +141,15 @@ class _FamilyCompiler:
             null_keys=spec.null_keys,
             max_failed_share=spec.max_failed.share,
             max_failed_count=spec.max_failed.count,
-            definition_fingerprint=fingerprint(decides),
-            metadata_fingerprint=fingerprint([spec.description, sorted(spec.tags), spec.owner, spec.meta]),
+            meaning=without_environment(meaning, self._environment_shown_as()),
+            definition_fingerprint=fingerprint(meaning.models),
+            metadata_fingerprint=fingerprint(meaning.metadata),
         )
+
+    def _environment_shown_as(self) -> dict[str, str]:
+        """Return the references that stand for those values of the environment that the definition takes up."""
+        names = environment_names(str(self.family.definition))
+        return {self.environ[name]: f"${{env:{name}}}" for name in names if self.environ.get(name)}
 
     # Columns ----------------------------------------------------------------------------------------------------
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelfactory.plan.steps import EstimatorCall, LinearSolve
-from modelfactory.project.classes import ClassFacts, nested_class
+from modelfactory.project.classes import ClassFacts, Parameter, nested_class
 from modelfactory.project.specs import EstimatorSpec, FamilySpec
 
 PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
+KINDS = ("numeric", "categorical")
+"""Kinds of features."""
 _LINEAR, _RIDGE = "sklearn.linear_model.LinearRegression", "sklearn.linear_model.Ridge"
 _SCALER = "sklearn.preprocessing.StandardScaler"
 _NO_MATTER = {
@@ -39,6 +41,19 @@ def estimator_of(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> Estimator
             return _call(spec.estimator, facts)
         steps.append(("estimator", _call(spec.estimator, facts)))
     return _pipeline(steps)
+
+
+def written_calls(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> dict[str, Any]:
+    """Return the calls of a family by the keys of its definition that they are written under."""
+    calls: dict[str, Any] = {}
+    if spec.estimator is not None:
+        calls["estimator"] = _call(spec.estimator, facts)
+    if spec.pipeline:
+        calls["pipeline"] = [[step.name, _call(step, facts)] for step in spec.pipeline]
+    if spec.preprocess is not None:
+        kinds = {kind: [_call(call, facts) for call in getattr(spec.preprocess, kind)] for kind in KINDS}
+        calls["preprocess"] = {kind: chain for kind, chain in kinds.items() if chain}
+    return calls
 
 
 def weight_parameter(estimator: EstimatorCall) -> str:
@@ -100,10 +115,7 @@ def _preprocess_steps(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> list
 
     Numeric features alone need no `ColumnTransformer`: their transformers take the whole matrix.
     """
-    chains = {
-        kind: _named([_call(call, facts) for call in getattr(spec.preprocess, kind)])
-        for kind in ("numeric", "categorical")
-    }
+    chains = {kind: _named([_call(call, facts) for call in getattr(spec.preprocess, kind)]) for kind in KINDS}
     if all(feature.kind == "numeric" for feature in spec.features):
         return chains["numeric"]
     transformers = []
@@ -128,8 +140,19 @@ def _made(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts])
         value = _value(written, facts)
         # Neither YAML nor TOML has tuples; where scikit-learn insists on one, a list stands for it.
         as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
-        made.append((key, tuple(value) if as_tuple else value))
+        made.append((key, tuple(value) if as_tuple else _number_of(value, parameter)))
     return EstimatorCall(path=found.path, params=tuple(made))
+
+
+def _number_of(value: Any, parameter: Parameter | None) -> Any:
+    """Write a whole number as a real where the parameter takes it as nothing else: `alpha: 1` is `alpha: 1.0`."""
+    if type(value) is not int or parameter is None:
+        return value
+    admitted = [form for form in parameter.constraints if form.admits(value)]
+    real = admitted and all(
+        form.kind == "number" or (form.kind, form.number) == ("interval", "real") for form in admitted
+    )
+    return float(value) if real else value
 
 
 def _value(value: Any, facts: Mapping[str, ClassFacts]) -> Any:

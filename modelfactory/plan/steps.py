@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import Task
 
 _SQL_WORDS = """
@@ -188,8 +189,9 @@ class TrainStep:
         null_keys: what becomes of groups with a null in a key.
         max_failed_share: share of tried groups that may fail, or None where a count is given.
         max_failed_count: count of groups that may fail, or None where a share is given.
-        definition_fingerprint: hash of all that decides the models.
-        metadata_fingerprint: hash of description, tags, owner and meta.
+        meaning: what its definition means, however it is written; the environment by reference.
+        definition_fingerprint: hash of all that decides the models, values of the environment included.
+        metadata_fingerprint: hash of what is told of the family.
     """
 
     family: str
@@ -208,6 +210,7 @@ class TrainStep:
     null_keys: Literal["skip", "error", "group"]
     max_failed_share: float | None
     max_failed_count: int | None
+    meaning: Meaning
     definition_fingerprint: str
     metadata_fingerprint: str
 

@@ -177,7 +177,10 @@ def test_a_column_has_one_part_to_play_and_case_is_no_difference_in_spark(
     ("changes", "text"),
     [
         ({}, "Ridge()"),
-        ({"estimator": {"class": "Ridge", "params": {"solver": "lsqr", "alpha": 2}}}, "Ridge(alpha=2, solver='lsqr')"),
+        (
+            {"estimator": {"class": "Ridge", "params": {"solver": "lsqr", "alpha": 2}}},
+            "Ridge(alpha=2.0, solver='lsqr')",
+        ),
         (
             {"preprocess": {"numeric": ["SimpleImputer", "StandardScaler"]}},
             "Pipeline(steps=[('simpleimputer', SimpleImputer()), ('standardscaler', StandardScaler()), "
@@ -210,7 +213,7 @@ def test_a_column_has_one_part_to_play_and_case_is_no_difference_in_spark(
         ),
         (
             {"estimator": {"class": "BaggingRegressor", "params": {"estimator": {"class": "SVR", "params": {"C": 2}}}}},
-            "BaggingRegressor(estimator=SVR(C=2))",
+            "BaggingRegressor(estimator=SVR(C=2.0))",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -1,0 +1,101 @@
+"""What a family's definition means, once the way it is written is taken away, and how two meanings differ.
+
+Key order, quotes, `1` for `1.0`, a short class name, a value inherited or written out: none of them is in a meaning. A
+fingerprint is the hash of a part of it, so what has another fingerprint always differs in a value that can be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+ValuePath = tuple[str, ...]
+"""Where a value stands in a meaning: keys of the definition, names of features, indexes of lists as text."""
+
+
+class _Missing(Enum):
+    """Stands in the place of a value that one side does not have."""
+
+    MISSING = "—"
+
+
+MISSING = _Missing.MISSING
+
+
+class ChangeKind(StrEnum):
+    """What a change asks for, gravest first."""
+
+    BREAKING = "breaking"
+    RETRAIN = "retrain"
+    RETEST = "re-test"
+    METADATA = "metadata"
+
+
+_INTERFACE = frozenset({"group_by", "features", "feature_order", "label", "task"})
+"""Keys that decide what a model is asked with and what it answers: whoever uses the models has to change too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """The parts of a definition, as plain data in the words of the project files.
+
+    Attributes:
+        models: what decides the models.
+        tests: what decides whether a version is published, and what is measured of it.
+        metadata: what is told of the family.
+    """
+
+    models: Mapping[str, Any]
+    tests: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One value that differs.
+
+    Attributes:
+        path: where it stands.
+        old: what it was; `MISSING` if there was none.
+        new: what it is; `MISSING` if there is none.
+        kind: what the change asks for.
+    """
+
+    path: ValuePath
+    old: Any
+    new: Any
+    kind: ChangeKind
+
+
+def differences(old: Meaning, new: Meaning) -> tuple[Change, ...]:
+    """Return what differs between two meanings of a family, gravest first and then in the order of the definition."""
+    found = []
+    for part, kind in (("models", None), ("tests", ChangeKind.RETEST), ("metadata", ChangeKind.METADATA)):
+        before, after = getattr(old, part), getattr(new, part)
+        for path, was, now in _differing(before, after, ()):
+            if path == ("feature_order",) and before.get("features") != after.get("features"):
+                continue  # told by what was added or taken away
+            models = ChangeKind.BREAKING if path[0] in _INTERFACE else ChangeKind.RETRAIN
+            found.append(Change(path=path, old=was, new=now, kind=kind or models))
+    return tuple(sorted(found, key=lambda change: list(ChangeKind).index(change.kind)))
+
+
+def gravest(changes: Sequence[Change]) -> ChangeKind | None:
+    """Return the gravest kind among changes; None if there are none."""
+    return min((change.kind for change in changes), key=list(ChangeKind).index, default=None)
+
+
+def _differing(old: Any, new: Any, path: ValuePath) -> Iterator[tuple[ValuePath, Any, Any]]:
+    """Yield the innermost values that differ."""
+    match old, new:
+        case dict(), dict() if not ("class" in old and old.get("class") != new.get("class")):
+            for key in dict.fromkeys([*old, *new]):
+                yield from _differing(old.get(key, MISSING), new.get(key, MISSING), (*path, str(key)))
+        case list(), list() if len(old) == len(new) and any(isinstance(item, dict) for item in [*old, *new]):
+            for index, (one, other) in enumerate(zip(old, new, strict=True)):
+                yield from _differing(one, other, (*path, str(index)))
+        case _:
+            if type(old) is not type(new) or old != new:
+                yield path, old, new
