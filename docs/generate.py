@@ -59,6 +59,7 @@ SPECS: tuple[tuple[type[specs.Spec], str, str], ...] = (
         "One entry of `families`. `tags` and `meta` of the family, of its folders' `_defaults` and of the project's "
         "`defaults` are put together; of every other key the nearest value wins.",
     ),
+    (specs.MovedSpec, "Moved family", "One entry of `moved`."),
     (specs.FeatureSpec, "Feature", "One entry of `features`; a name alone is a numeric feature."),
     (specs.EstimatorSpec, "Estimator", "A class and its parameters; a class without parameters may be its name alone."),
     (specs.PipelineStepSpec, "Pipeline step", "One entry of `pipeline`."),
@@ -89,6 +90,7 @@ ALIASES: tuple[tuple[Any, str], ...] = (
 FIELD_TYPES = {
     ("FamiliesFileSpec", "families"): "list of [families](#family)",
     ("FamiliesFileSpec", "sources"): "list of [sources](#source)",
+    ("FamiliesFileSpec", "moved"): "list of [moved families](#moved-family)",
     ("SourceSpec", "columns"): "list of column names or [source columns](#source-column)",
     ("FamilySpec", "group_by"): "list of column names, or one",
     ("FamilySpec", "features"): "list of column names or [features](#feature), or one name",
@@ -151,6 +153,8 @@ CODES: Mapping[Code, str] = {
     Code.CONFLICT: "Two parts of a definition do not go together.",
     Code.UNKNOWN_METRIC: "A metric that does not exist, or does not measure this kind of model.",
     Code.UNKNOWN_TARGET: "A target that `profiles.yml` does not have.",
+    Code.UNKNOWN_FAMILY: "A family names another that is not declared.",
+    Code.CYCLE: "Families read each other's results, or stand in for each other, in a circle.",
     Code.MISSING_PATH: "The path of a source does not exist.",
     Code.MISSING_COLUMN: "A column that the input or the source does not have.",
     Code.COLUMN_TYPE: "A column has another type than was declared, or one that cannot be used in its place.",

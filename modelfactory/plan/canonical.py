@@ -53,7 +53,7 @@ def meaning_of(
         "null_keys": spec.null_keys,
         "seed": spec.seed,
     }
-    tests: dict[str, Any] = {"max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
+    tests: dict[str, Any] = {"fallback": spec.fallback, "max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
     if spec.evaluate is not None:
         measured = _spec(spec.evaluate)
         tests["metrics"] = measured.pop("metrics", [])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, Related, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
@@ -34,7 +37,7 @@ _NO_DEFAULT = (None, "'deprecated'", "'warn'")
 def compile_plan(
     project: Project, families: Iterable[Family], facts: Mapping[str, ClassFacts], environ: Mapping[str, str]
 ) -> tuple[Plan, list[Diagnostic]]:
-    """Compile families, in their order.
+    """Compile families, and those whose group tables they read.
 
     Args:
         project: the project they belong to.
@@ -43,21 +46,76 @@ def compile_plan(
         environ: the environment, for `env_var()` in conditions; its values do not enter the plan.
 
     Returns:
-        The plan of the families that are right, and every mistake of the others.
+        The plan of the families that are right, in their order but each behind what it reads; and every mistake of the
+        others.
     """
     mistakes: list[Diagnostic] = []
-    steps = []
+    steps: dict[str, TrainStep] = {}
     reads = {name: _source_read(source.spec) for name, source in project.sources.items()}
-    for family in families:
-        found, step = _FamilyCompiler(project, family, facts, reads, environ).compile()
+    by_name = {family.name: family for family in project.families}
+    waiting = {family.name: family for family in families}
+    seen: set[str] = set()
+    while waiting:
+        name, family = next(iter(waiting.items()))
+        del waiting[name]
+        seen.add(name)
+        found, step = _FamilyCompiler(project, family, facts, reads, by_name, environ).compile()
         mistakes += found
         if step is not None:
-            steps.append(step)
+            steps[name] = step
+            waiting |= {ref: by_name[ref] for ref in step.refs if ref not in seen}
+    mistakes += _circles(steps, by_name)
     defaults = {
         known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in _NO_DEFAULT)
         for known in facts.values()
     }
-    return Plan(tuple(steps), defaults), [mistake.hiding(project.shown_as) for mistake in mistakes]
+    ordered = {} if mistakes else _behind_what_they_read(steps)
+    return Plan(tuple(ordered.values()), defaults), [mistake.hiding(project.shown_as) for mistake in mistakes]
+
+
+def _circles(steps: Mapping[str, TrainStep], families: Mapping[str, Family]) -> Iterator[Diagnostic]:
+    """Yield each circle of families that read each other or stand in for each other."""
+    edges = {name: [*step.refs, *([step.fallback] if step.fallback else [])] for name, step in steps.items()}
+    while True:
+        try:
+            graphlib.TopologicalSorter(edges).prepare()
+        except graphlib.CycleError as error:
+            circle: list[str] = list(reversed(error.args[1]))  # each reads the next
+            first, second = circle[:2]
+            path = ("fallback",) if steps[first].fallback == second else (steps[first].input_key,)
+            yield families[first].diagnostic(
+                Code.CYCLE, f"families depend on each other in a circle: {' → '.join(circle)}", path
+            )
+            edges[first] = [name for name in edges[first] if name != second]
+        else:
+            return
+
+
+def _behind_what_they_read(steps: Mapping[str, TrainStep]) -> dict[str, TrainStep]:
+    """Order steps, and give each the fingerprint of its parents."""
+    ordered: dict[str, TrainStep] = {}
+
+    def place(step: TrainStep) -> None:
+        if step.family in ordered:
+            return
+        for ref in step.refs:
+            place(steps[ref])
+        parents = {ref: (ordered[ref].definition_fingerprint, ordered[ref].parents_fingerprint) for ref in step.refs}
+        whole = dataclasses.replace(step, parents_fingerprint=fingerprint(parents)) if parents else step
+        ordered[step.family] = whole
+
+    for step in steps.values():
+        place(step)
+    return ordered
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a family's query selects from, the sources it reads, and the families whose group tables it reads."""
+
+    relation: str
+    sources: tuple[SourceRead, ...]
+    refs: tuple[str, ...] = ()
 
 
 class _FamilyCompiler:
@@ -69,6 +127,7 @@ class _FamilyCompiler:
         family: Family,
         facts: Mapping[str, ClassFacts],
         reads: Mapping[str, SourceRead],
+        families: Mapping[str, Family],
         environ: Mapping[str, str],
     ) -> None:
         self.project = project
@@ -76,12 +135,14 @@ class _FamilyCompiler:
         self.spec = family.spec
         self.facts = facts
         self.reads = reads
+        self.families = families
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
 
     def compile(self) -> tuple[list[Diagnostic], TrainStep | None]:
         """Return the mistakes, and the step if there are none."""
         self._check_columns()
+        self._check_fallback()
         for path, call in self._written_calls():
             self._check_call(path, call)
         self._check_steps()
@@ -91,12 +152,9 @@ class _FamilyCompiler:
         evaluation = self._evaluation(task) if final is not None else None
         if self.mistakes or final is None or read is None:
             return self.mistakes, None
-        relation, sources = read
-        return [], self._step(relation, sources, task, evaluation)
+        return [], self._step(read, task, evaluation)
 
-    def _step(
-        self, relation: str, sources: tuple[SourceRead, ...], task: Task, evaluation: Evaluation | None
-    ) -> TrainStep:
+    def _step(self, read: _Read, task: Task, evaluation: Evaluation | None) -> TrainStep:
         spec = self.spec
         estimator = estimator_of(spec, self.facts)
         frames = any(f.kind == "categorical" for f in spec.features) or hands_on(estimator, self.facts)
@@ -120,16 +178,18 @@ class _FamilyCompiler:
             spec,
             self.facts,
             task=task,
-            relation=relation if spec.source is None else None,
-            sources=sources,
+            relation=read.relation if spec.source is None else None,
+            sources=read.sources,
             calls=written_calls(spec, self.facts),
         )
         return TrainStep(
             family=spec.name,
-            relation=relation,
+            relation=read.relation,
             where=spec.where,
             input_key=next(key for key in ("source", "sql", "sql_file") if getattr(spec, key) is not None),
-            sources=sources,
+            sources=read.sources,
+            refs=read.refs,
+            fallback=spec.fallback,
             keys=spec.group_by,
             label=spec.label,
             weight=spec.weight,
@@ -194,17 +254,17 @@ class _FamilyCompiler:
 
     # Input ------------------------------------------------------------------------------------------------------
 
-    def _relation(self) -> tuple[str, tuple[SourceRead, ...]] | None:
-        """Return what the query selects from, and the sources that this reads."""
+    def _relation(self) -> _Read | None:
+        """Return what the query selects from, and what that reads."""
         if self.spec.source is None:
             return None if self.family.query is None else self._rendered(self.family.query)
         if self.project.is_unknown(self.spec.source):
             near = did_you_mean(self.spec.source, list(self.reads))
             self._mistake(Code.UNKNOWN_SOURCE, f"unknown source `{self.spec.source}`", ("source",), help=near)
         read = self.reads.get(self.spec.source)
-        return None if read is None else (read.relation, (read,))
+        return None if read is None else _Read(read.relation, (read,))
 
-    def _rendered(self, query: str) -> tuple[str, tuple[SourceRead, ...]] | None:
+    def _rendered(self, query: str) -> _Read | None:
         from modelfactory.plan.rendering import SqlTemplateError, render_sql  # Jinja is for those who use it
 
         key = "sql" if self.spec.sql is not None else "sql_file"
@@ -212,20 +272,48 @@ class _FamilyCompiler:
             rendered = render_sql(
                 query,
                 relations={name: read.relation for name, read in self.reads.items()},
+                families=self.families.keys(),
                 variables=self.project.variables,
                 environ=self.environ,
                 target=self.project.target_name,
             )
         except SqlTemplateError as error:
             place = f" (line {error.line} of the query)" if error.line is not None else ""
-            if error.source is None or self.project.is_unknown(error.source):
+            known = error.source is not None and not self.project.is_unknown(error.source)
+            known = known or (error.family is not None and not self.project.is_unknown_family(error.family))
+            if not known:  # what is declared with a mistake is told already
                 self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
             return None
         if not re.sub(r"--[^\n]*|/\*.*?\*/", "", rendered.text, flags=re.DOTALL).strip(" ;\n\t\r"):
             self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
             return None
         # On lines of its own and unchanged: a comment may end it, and a text may span lines.
-        return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self.reads[name] for name in rendered.sources)
+        relation = f"(\n{rendered.text.rstrip(';')}\n)"
+        return _Read(relation, tuple(self.reads[name] for name in rendered.sources), rendered.refs)
+
+    def _check_fallback(self) -> None:
+        """Check that the family that stands in for this one is there, and that its groups are made of whole ones."""
+        name = self.spec.fallback
+        if name is None:
+            return
+        coarser = self.families.get(name)
+        if coarser is None:
+            if self.project.is_unknown_family(name):
+                near = did_you_mean(name, [known for known in self.families if known != self.spec.name])
+                self._mistake(Code.UNKNOWN_FAMILY, f"unknown family `{name}`", ("fallback",), help=near)
+            return
+        own = {key.lower() for key in self.spec.group_by}
+        foreign = [key for key in coarser.spec.group_by if key.lower() not in own]
+        if foreign:
+            shown = ", ".join(f"`{key}`" for key in foreign)
+            self.mistakes.append(
+                self.family.diagnostic(
+                    Code.CONFLICT,
+                    f"family `{name}` cannot stand in: it is grouped by {shown}, and this one is not",
+                    ("fallback",),
+                    related=(Related(message=f"the groups of `{name}`", place=coarser.place(("group_by",))),),
+                )
+            )
 
     # Estimator --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.sandbox import SandboxedEnvironment
 
 from modelfactory.diagnostics import did_you_mean
+from modelfactory.plan.steps import groups_relation
 
 
 class SqlTemplateError(Exception):
@@ -18,20 +19,23 @@ class SqlTemplateError(Exception):
     Attributes:
         line: line inside the template, from 1, if known.
         source: name of the source that is not known, if that is the reason.
+        family: name of the family that is not known, if that is the reason.
     """
 
-    def __init__(self, message: str, line: int | None, source: str | None = None) -> None:
+    def __init__(self, message: str, line: int | None, *, source: str | None = None, family: str | None = None) -> None:
         super().__init__(message)
         self.line = line
         self.source = source
+        self.family = family
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedSql:
-    """SQL and the names of the sources it reads, in order of their first mention."""
+    """SQL, and the names of the sources and of the families it reads, in order of their first mention."""
 
     text: str
     sources: tuple[str, ...]
+    refs: tuple[str, ...] = ()
 
 
 class EnvironmentValue(str):
@@ -84,6 +88,7 @@ def render_sql(
     template: str,
     *,
     relations: Mapping[str, str],
+    families: Collection[str],
     variables: Mapping[str, Any],
     environ: Mapping[str, str],
     target: str,
@@ -96,6 +101,7 @@ def render_sql(
     Args:
         template: the text as written.
         relations: what to write for each source.
+        families: names that `ref()` knows.
         variables: what `var()` knows.
         environ: what `env_var()` knows.
         target: name of the target.
@@ -104,12 +110,19 @@ def render_sql(
         SqlTemplateError: bad Jinja, or a name that is not known.
     """
     read: dict[str, None] = {}
+    refs: dict[str, None] = {}
 
     def source(name: str) -> str:
         if name not in relations:
             raise _Unknown("source", name, relations)
         read[name] = None
         return relations[name]
+
+    def ref(name: str) -> str:
+        if name not in families:
+            raise _Unknown("family", name, families)
+        refs[name] = None
+        return groups_relation(name)
 
     def var(name: str, default: Any = None) -> Any:
         if name not in variables and default is None:
@@ -127,24 +140,24 @@ def render_sql(
 
     jinja = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_checked)
     try:
-        text = jinja.from_string(template).render(source=source, var=var, env_var=env_var, target=target)
+        text = jinja.from_string(template).render(source=source, ref=ref, var=var, env_var=env_var, target=target)
     except TemplateSyntaxError as error:
         raise SqlTemplateError(error.message or "syntax error", error.lineno) from error
     except Exception as error:  # a template can raise whatever its filters and methods raise
         said = environment.referenced(str(error) or type(error).__name__).replace("render_sql.<locals>.", "")
-        unknown = error.source if isinstance(error, _Unknown) else None
-        raise SqlTemplateError(" ".join(said.split()), _template_line(error), unknown) from error
+        unknown = {error.kind: error.name} if isinstance(error, _Unknown) and error.kind in ("source", "family") else {}
+        raise SqlTemplateError(" ".join(said.split()), _template_line(error), **unknown) from error
     text = environment.referenced(text)
     if _OPEN in text or _CLOSE in text:
         raise SqlTemplateError("a value of env_var() can be compared and written, not changed", None)
-    return RenderedSql(text.strip(), tuple(read))
+    return RenderedSql(text.strip(), tuple(read), tuple(refs))
 
 
 class _Unknown(TemplateError):
     """A template names something that is not known."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.source = name if kind == "source" else None
+        self.kind, self.name = kind, name
         hint = did_you_mean(name, list(known))
         super().__init__(f"unknown {kind} `{name}`" + (f"; {hint}" if hint else ""))
 

@@ -19,7 +19,8 @@ true union unique user using values when where window with
 """
 
 
-VIEW_PREFIX = "mf_source_"
+VIEW_PREFIX, GROUPS_PREFIX = "mf_source_", "mf_groups_"
+"""Names of the views on sources and on group tables begin with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,8 @@ class TrainStep:
         where: predicate on the input, if any.
         input_key: key of the definition that names the input: `source`, `sql` or `sql_file`.
         sources: what the query reads.
+        refs: families whose group tables the query reads.
+        fallback: family whose models stand in for groups that have none, if any.
         keys: group columns.
         label: label column, if any.
         weight: weight column, if any.
@@ -192,6 +195,8 @@ class TrainStep:
         meaning: what its definition means, however it is written; the environment by reference.
         definition_fingerprint: hash of all that decides the models, values of the environment included.
         metadata_fingerprint: hash of what is told of the family.
+        parents_fingerprint: hash of the definitions of the families whose group tables it reads, and of theirs; empty
+            text if there are none.
     """
 
     family: str
@@ -199,6 +204,8 @@ class TrainStep:
     where: str | None
     input_key: str
     sources: tuple[SourceRead, ...]
+    refs: tuple[str, ...] = ()
+    fallback: str | None = None
     keys: tuple[str, ...]
     label: str | None
     weight: str | None
@@ -213,6 +220,7 @@ class TrainStep:
     meaning: Meaning
     definition_fingerprint: str
     metadata_fingerprint: str
+    parents_fingerprint: str = ""
 
     @property
     def input_path(self) -> tuple[str, ...]:
@@ -279,6 +287,11 @@ class Plan:
 
     steps: tuple[TrainStep, ...]
     defaults: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+def groups_relation(family: str) -> str:
+    """Return what SQL selects from to read a family's current group table."""
+    return f"{GROUPS_PREFIX}{family}"
 
 
 def quoted(name: str) -> str:

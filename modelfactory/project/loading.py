@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import (
     FamiliesFileSpec,
     FamilySpec,
+    MovedSpec,
     ProfilesSpec,
     ProjectSpec,
     SourceSpec,
@@ -107,9 +108,18 @@ class Family:
         *,
         key: bool = False,
         help: str | None = None,
+        related: tuple[Related, ...] = (),
     ) -> Diagnostic:
         """Describe a mistake at `path` inside the family, in the file where that value is written."""
-        return _diagnostic_at(self.origin, self.origins, code, message, path, key=key, help=help)
+        found = _diagnostic_at(self.origin, self.origins, code, message, path, key=key, help=help)
+        return dataclasses.replace(found, related=(*found.related, *related))
+
+    def place(self, path: KeyPath = ()) -> Place:
+        """Return where the value at `path` is written."""
+        if path and path[0] in self.origins:
+            origin = self.origins[str(path[0])][0]
+            return origin.document.place((*origin.path, *path[1:]))
+        return self.origin.document.place((*self.origin.path, *path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,8 @@ class Project:
         sources: by name.
         broken_sources: names of sources that are declared with a mistake; None if a file of sources cannot be read.
         families: in the order of their files and of their places in them.
+        broken_families: names of families that are declared with a mistake; None if a file cannot be read.
+        moved: by name of a family, the name it had before.
         target_name: the target chosen.
         target: where to run.
         variables: `vars` with `--vars` applied.
@@ -135,6 +147,8 @@ class Project:
     sources: Mapping[str, Source]
     broken_sources: frozenset[str] | None
     families: tuple[Family, ...]
+    broken_families: frozenset[str] | None
+    moved: Mapping[str, str]
     target_name: str
     target: TargetSpec
     variables: Mapping[str, Any]
@@ -143,6 +157,17 @@ class Project:
     def is_unknown(self, source: str) -> bool:
         """Tell whether a source is certainly not declared, not even with a mistake."""
         return source not in self.sources and self.broken_sources is not None and source not in self.broken_sources
+
+    def is_unknown_family(self, name: str) -> bool:
+        """Tell whether a family is certainly not declared, not even with a mistake."""
+        declared = any(family.name == name for family in self.families)
+        return not declared and self.broken_families is not None and name not in self.broken_families
+
+    def former_names(self, family: str) -> Iterator[str]:
+        """Yield the names that a family had before, the latest first."""
+        while family in self.moved:
+            family = self.moved[family]
+            yield family
 
 
 def load_project(
@@ -186,7 +211,8 @@ class _Loading:
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
         self.broken_sources: set[str] = set()
-        self.unread_sources = False
+        self.broken_families: set[str] = set()
+        self.unread_sources = self.unread_families = False
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
 
@@ -214,6 +240,8 @@ class _Loading:
             sources=MappingProxyType(sources),
             broken_sources=None if self.unread_sources else frozenset(self.broken_sources),
             families=families,
+            broken_families=None if self.unread_families else frozenset(self.broken_families),
+            moved=MappingProxyType(self._moved(definitions, families)),
             target_name=name,
             target=place,
             variables=MappingProxyType(dict(self.variables)),
@@ -269,6 +297,7 @@ class _Loading:
                 documents.append(read_document(file, self.root))
             except InputError as error:
                 self.mistakes += error.diagnostics
+                self.unread_families = True
                 self.unread_sources |= any(file.is_relative_to(self.root / p) for p in spec.source_paths)
         return documents
 
@@ -307,6 +336,7 @@ class _Loading:
             for index in range(len(data)):
                 family = self._family(Origin(document, ("families", index)), inherited)
                 if family is None:
+                    self.broken_families.add(str(data[index].get("name")))
                     continue
                 if family.name in families:
                     self._duplicate("family", family.name, family.origin, families[family.name].origin)
@@ -363,6 +393,34 @@ class _Loading:
                 _diagnostic_at(own, origins, Code.UNREADABLE, f"cannot read `{spec.sql_file}`: {reason}", ("sql_file",))
             )
             return None
+
+    def _moved(self, documents: list[Document], families: tuple[Family, ...]) -> dict[str, str]:
+        """Return the names that families had, by those that they have."""
+        names = {family.name for family in families} | self.broken_families
+        moved: dict[str, str] = {}
+        places: dict[str, Origin] = {}
+        for document, entries in self._entries(documents, "moved"):
+            for index, entry in enumerate(entries):
+                origin, spec = Origin(document, ("moved", index)), MovedSpec.model_validate(entry)
+                if spec.from_ in names:
+                    self._cannot_move(origin, "from", f"family `{spec.from_}` is still declared")
+                elif spec.to in moved or spec.from_ in moved.values():
+                    self._cannot_move(origin, "to", "a family is moved twice")
+                else:
+                    moved[spec.to], places[spec.to] = spec.from_, origin
+        led_to: set[str] = set()
+        for name in names:  # what none of them leads back to leads to no family, or in a circle
+            latest = name
+            while latest in moved:
+                led_to.add(latest)
+                latest = moved[latest]
+        for name in moved.keys() - led_to if not self.unread_families else ():
+            self._cannot_move(places[name], "to", f"there is no family `{name}`", did_you_mean(name, sorted(names)))
+        return {name: former for name, former in moved.items() if name in led_to}
+
+    def _cannot_move(self, origin: Origin, key: str, message: str, help: str | None = None) -> None:
+        place = (*origin.path, key)
+        self.mistakes.append(origin.document.diagnostic(Code.CONFLICT, message, place, help=help))
 
     def _entries(self, documents: Iterable[Document], key: str) -> Iterable[tuple[Document, list[Any]]]:
         return ((document, self._substituted(document).get(key, [])) for document in documents)

@@ -226,7 +226,8 @@ class FamilySpec(Spec):
     source: str | None = Field(None, description="Name of the source to train on.")
     sql: Written | None = Field(
         None,
-        description="Query to train on, instead of `source`; Jinja with `source()`, `var()`, `env_var()` and `target`.",
+        description="Query to train on, instead of `source`; Jinja with `source()`, `ref()`, `var()`, `env_var()` and "
+        "`target`.",
     )
     sql_file: str | None = Field(
         None, description="File that holds the query, relative to the project folder, instead of `sql`."
@@ -283,6 +284,11 @@ class FamilySpec(Spec):
     seed: Annotated[int, BeforeValidator(_not_bool), Field(ge=0)] = Field(
         0,
         description="Seed of the holdout and, together with the group's key, of every open `random_state`.",
+    )
+    fallback: str | None = Field(
+        None,
+        description="A coarser family, whose `group_by` is part of this one's: its models stand in for groups that "
+        "have none.",
     )
     tags: Names = Field((), description="Tags for selection; those of folder and project defaults are added.")
     owner: str | None = Field(None, description="Who answers for the family.")
@@ -368,8 +374,16 @@ class ProfilesSpec(Spec):
     targets: dict[str, TargetSpec] = Field(description="Targets by name; `local` exists without any file.")
 
 
+class MovedSpec(Spec):
+    """One family that has another name now."""
+
+    from_: str = Field(alias="from", pattern=NAME_PATTERN, description="Name it had.")
+    to: str = Field(pattern=NAME_PATTERN, description="Name it has now.")
+
+
 class FamiliesFileSpec(Spec):
     """Top level of a file in `family_paths` or `source_paths`."""
 
     families: list[dict[str, Any]] = Field([], description="Families.")
     sources: list[dict[str, Any]] = Field([], description="Sources.")
+    moved: list[MovedSpec] = Field([], description="Families that were renamed: the new name keeps the versions.")

@@ -15,6 +15,7 @@ def render(template: str, **variables: object) -> str:
     return render_sql(
         template,
         relations={"flights": "flights", "odd": "`a b`.c"},
+        families=("weak", "strong"),
         variables={"n": 30, "names": ["a", "b"], "empty": "", "nothing": None, **variables},
         environ={"TOKEN": SECRET},
         target="local",
@@ -28,6 +29,7 @@ def render(template: str, **variables: object) -> str:
         ("  select 1\n", "select 1"),
         ("select * from {{ source('flights') }}", "select * from flights"),
         ('from {{ source("odd") }}', "from `a b`.c"),
+        ("from {{ ref('weak') }}", "from mf_groups_weak"),
         ("n > {{ var('n') }}", "n > 30"),
         ("n > {{ var('m', 5) }}", "n > 5"),
         ("'{{ var('m', '') }}'", "''"),
@@ -46,19 +48,23 @@ def test_templates_are_rendered(template: str, text: str) -> None:
 
 def test_the_sources_that_are_read_are_told_once_and_in_order() -> None:
     made = render_sql(
-        "{{ source('b') }} {{ source('a') }} {{ source('b') }}",
+        "{{ source('b') }} {{ ref('f') }} {{ source('a') }} {{ source('b') }} {{ ref('g') }}",
         relations={"a": "a", "b": "b", "c": "c"},
+        families=("f", "g"),
         variables={},
         environ={},
         target="t",
     )
     assert made.sources == ("b", "a")
+    assert made.refs == ("f", "g")
 
 
 @pytest.mark.parametrize(
     ("template", "words", "line"),
     [
         ("{{ source('flight') }}", "unknown source `flight`; did you mean `flights`?", 1),
+        ("{{ ref('week') }}", "unknown family `week`; did you mean `weak`?", 1),
+        ("{{ ref }}", "`ref` must be called", 1),
         ("\n{{ var('m') }}", "unknown variable `m`", 2),
         ("\n\n{{ env_var('NOPE') }}", "unknown environment variable `NOPE`", 3),
         ("{{ nope }}", "'nope' is undefined", 1),
