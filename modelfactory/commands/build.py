@@ -18,10 +18,11 @@ from modelfactory.commands.archiving import start_archiving
 from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.logs import Log
+from modelfactory.commands.opening import built_on, open_inputs, open_late
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError, MfError, StoreLocked, hide, warning
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide, warning
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Project
@@ -115,7 +116,8 @@ def build(
 ) -> BuildResult:
     """Train the workspace's families and publish their new versions.
 
-    The inputs of all families are opened and checked before the first is trained.
+    The inputs of all families are opened and checked before the first is trained; but for those that read the groups of
+    families that are built before them.
 
     Args:
         workspace: what to build.
@@ -141,7 +143,7 @@ def build(
     def prepare(_: threading.Event) -> dict[str, Input]:
         pin_settings(session)
         limit_batches(session, workspace.plan.steps, workspace.project.target.conf)
-        return open_inputs(session, workspace)
+        return open_inputs(session, workspace, later=built_on(workspace.plan.steps))
 
     prepared = time.monotonic()
     inputs = run_interruptibly(prepare, cancel=cancel)
@@ -171,7 +173,7 @@ class _Families:
         self,
         spark: SparkSession,
         workspace: Workspace,
-        inputs: Mapping[str, Input],
+        inputs: dict[str, Input],
         run: Run,
         reporter: Reporter,
         *,
@@ -188,6 +190,7 @@ class _Families:
         self.reporter = reporter
         self.fail_fast = fail_fast
         self.results: dict[str, FamilyResult] = {}
+        self.ended = {step.family: threading.Event() for step in self.steps}
 
     def build_all(self, threads: int, cancelled: threading.Event) -> None:
         """Build all families, some at once, in their order.
@@ -206,10 +209,27 @@ class _Families:
         return tuple(self.results[step.family] for step in self.steps if step.family in self.results)
 
     def _build(self, index: int, cancelled: threading.Event) -> None:
+        step = self.steps[index]
+        for ref in self._built_before(step):
+            self.ended[ref].wait()  # it was begun before this one, since the plan is in that order
+        try:
+            self._build_now(index, step, cancelled)
+        finally:
+            self.ended[step.family].set()
+
+    def _built_before(self, step: TrainStep) -> list[str]:
+        return [ref for ref in step.refs if ref in self.ended]
+
+    def _is_skipped(self, step: TrainStep) -> bool:
+        """Tell whether a family is left out: what it reads is not there, or a failure is to end the build."""
+        unread = any(self.results[ref].status != "success" for ref in self._built_before(step) if ref in self.results)
+        return unread or (self.fail_fast and any(r.status == "error" for r in list(self.results.values())))
+
+    def _build_now(self, index: int, step: TrainStep, cancelled: threading.Event) -> None:
         if cancelled.is_set():
             return
-        step, place, total = self.steps[index], index + 1, len(self.steps)
-        if self.fail_fast and any(result.status == "error" for result in list(self.results.values())):
+        place, total = index + 1, len(self.steps)
+        if self._is_skipped(step):
             result = FamilyResult(family=step.family, status="skipped")
         else:
             self.reporter.family_started(place, total, step.family)
@@ -233,6 +253,8 @@ class _Families:
         began, shown_as = time.monotonic(), self.workspace.project.shown_as
         failure: MfError
         try:
+            if step.family not in self.inputs:
+                self.inputs[step.family] = open_late(self.spark, self.workspace, step)
             return train_family(
                 self.spark,
                 self.workspace,
@@ -355,38 +377,6 @@ def _sizes(root: Path, place: str) -> Iterator[int]:
         file = root / found
         files = file.rglob("*") if file.is_dir() else [file]
         yield from (f.stat().st_size for f in files if f.is_file())
-
-
-def open_inputs(spark: SparkSession, workspace: Workspace) -> dict[str, Input]:
-    """Open and check the inputs of all families.
-
-    Raises:
-        InputError: with everything that is wrong with any of them.
-    """
-    from modelfactory.spark.inputs import open_input, open_source
-
-    project, environ = workspace.project, workspace.environ
-    steps = workspace.plan.steps
-    sources = {source.name: source for step in steps for source in step.sources}
-    mistakes = []
-    wrong = set()
-    for name, source in sources.items():
-        for finding in open_source(spark, source, root=project.root, environ=environ):
-            wrong.add(name)
-            place = project.sources[finding.source or name]
-            mistakes.append(place.diagnostic(finding.code, finding.message, finding.path, help=finding.help))
-    inputs = {}
-    for step in steps:
-        if wrong & {source.name for source in step.sources}:
-            continue
-        opened, findings = open_input(spark, step, environ=environ)
-        family = workspace.family(step.family)
-        mistakes += [family.diagnostic(f.code, f.message, f.path, help=f.help) for f in findings]
-        if opened is not None:
-            inputs[step.family] = opened
-    if mistakes:
-        raise InputError(*mistakes)
-    return inputs
 
 
 def _write_run_results(run: Run, result: BuildResult) -> None:

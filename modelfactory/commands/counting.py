@@ -73,7 +73,8 @@ class _Share:
 def _shares(steps: Sequence[TrainStep]) -> list[_Share]:
     alike: dict[object, list[TrainStep]] = {}
     for step in steps:
-        alike.setdefault(step.counted_with, []).append(step)
+        # What reads other families' groups may have to wait for them.
+        alike.setdefault((step.counted_with, step.family if step.refs else None), []).append(step)
     return [
         _Share(together[start : start + MOST_AT_ONCE])
         for together in alike.values()

@@ -31,7 +31,7 @@ from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, Outcomes, Scratch, train_groups
 from modelfactory.store.groups import read_measured
-from modelfactory.store.manifest import FeatureRecord, Fingerprints, VersionRecord
+from modelfactory.store.manifest import FeatureRecord, Fingerprints, MeaningRecord, VersionRecord
 from modelfactory.store.store import Store
 from modelfactory.store.versions import MODELS, Staging, next_number, publish_version, stage_version
 
@@ -100,7 +100,7 @@ def train_family(
             refused = refusal(step, groups, kept_in=str(kept_in.relative_to(workspace.project.root)))
             if refused is None:
                 staging.write_groups(groups)
-                record = _record(number, workspace, step, found, groups, staging, run, clock, slots)
+                record = _record(number, workspace, step, table, found, groups, staging, run, clock, slots)
                 hold.confirm()
                 go_on()
                 publish_version(store, staging, record)
@@ -207,6 +207,7 @@ def _record(
     number: int,
     workspace: Workspace,
     step: TrainStep,
+    table: Input,
     found: CensusTable,
     groups: pa.Table,
     staging: Staging,
@@ -225,10 +226,13 @@ def _record(
         libraries=dict(run.libraries),
         git_commit=run.git_commit,
         definition=plain(resolve_variables(family.definition, workspace.project.variables)),
+        meaning=MeaningRecord(**plain(step.meaning)),
         sources=[plain(source) for source in step.sources],
+        refs=dict(table.refs),
         fingerprints=Fingerprints(
             definition=step.definition_fingerprint,
             metadata=step.metadata_fingerprint,
+            parents=step.parents_fingerprint,
             data=data_fingerprint(found),
             environment=fingerprint(dict(run.libraries)),
         ),

@@ -86,7 +86,8 @@ def store_of(project: Project) -> Store:
     Raises:
         InputError: no store can stand at its URL.
     """
-    return store_at(project.target.store, base=project.root)
+    former_names = {name: tuple(project.former_names(name)) for name in project.moved}
+    return store_at(project.target.store, base=project.root, former_names=former_names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from modelfactory.diagnostics import Code, did_you_mean
-from modelfactory.plan.steps import SourceRead, TrainStep, quoted
+from modelfactory.plan.steps import SourceRead, TrainStep, groups_relation, quoted
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.variables import hide_environment, resolve_environment
 from modelfactory.spark.errors import SPARK_ERRORS, reason
@@ -62,6 +62,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupTable:
+    """The group table of one version of a family, as queries read it.
+
+    Attributes:
+        version: number of the version.
+        url: folder of its Parquet files.
+    """
+
+    version: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """A family's input, and how its columns travel.
 
@@ -72,6 +85,7 @@ class Input:
         columns: what workers get of each row besides group and hash, by internal name: features, label, weight and
             time as the step has them.
         inexact: whether a number of the row is inexact.
+        refs: version of each family whose group table the query reads.
     """
 
     table: DataFrame
@@ -79,6 +93,7 @@ class Input:
     key_types: tuple[T.DataType, ...]
     columns: Mapping[str, Column]
     inexact: Column
+    refs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def travel(self) -> tuple[str, ...]:
@@ -159,19 +174,22 @@ def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ:
 
 
 def open_input(
-    spark: SparkSession, step: TrainStep, *, environ: Mapping[str, str]
+    spark: SparkSession, step: TrainStep, *, groups: Mapping[str, GroupTable], environ: Mapping[str, str]
 ) -> tuple[Input | None, list[Finding]]:
     """Open a step's input, whose sources are open, and check it; starts no job.
 
     Args:
         spark: the session.
         step: the step.
+        groups: the group tables that it reads, by family.
         environ: values of `${env:…}` that the step still refers to.
 
     Returns:
         The input, or None and what is wrong.
     """
     try:
+        for family, table in groups.items():
+            spark.read.parquet(literal(table.url)).createOrReplaceTempView(groups_relation(family))
         whole = spark.sql(resolve_environment(step.whole_input, environ))
     except SPARK_ERRORS as error:
         said = hide_environment(reason(error), step.texts_for_spark, environ)
@@ -183,7 +201,8 @@ def open_input(
     findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
     if findings:
         return None, findings
-    return _prepare(step, whole, {name: types[name.lower()] for name in step.columns}), []
+    prepared = _prepare(step, whole, {name: types[name.lower()] for name in step.columns})
+    return replace(prepared, refs={family: table.version for family, table in groups.items()}), []
 
 
 def _local_url(root: Path, place: str) -> str:

@@ -26,7 +26,7 @@ class Record(BaseModel):
 
 
 class FileRecord(Record):
-    """One file of a version; `path` is relative to the family's folder."""
+    """One file of a version; `path` is relative to the folder of the name under which it was published."""
 
     path: str
     table: str
@@ -47,12 +47,29 @@ class Quantiles(Record):
 
 
 class Fingerprints(Record):
-    """Hashes of what went into a version."""
+    """Hashes of what went into a version.
+
+    Attributes:
+        definition: what decides the models.
+        metadata: what is told of the family.
+        parents: the definitions of the families that it reads; empty text without any.
+        data: the rows that were trained on.
+        environment: versions of the libraries.
+    """
 
     definition: str
     metadata: str
+    parents: str = ""
     data: str
     environment: str
+
+
+class MeaningRecord(Record):
+    """What the definition means, however it is written, in the three parts of `plan.meaning.Meaning`."""
+
+    models: dict[str, Any] = {}
+    tests: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
 
 
 class FeatureRecord(Record):
@@ -68,7 +85,10 @@ class VersionRecord(Record):
 
     Attributes:
         definition: the family's keys, defaults and variables applied, SQL unrendered, environment by reference.
+        meaning: the same in canonical form, SQL rendered; None in manifests of before.
         sources: what the query read, and how.
+        refs: version of each family whose group table the query read.
+        family: the name under which it was published, if the family has another now.
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
@@ -86,7 +106,10 @@ class VersionRecord(Record):
     libraries: dict[str, str]
     git_commit: str | None = None
     definition: dict[str, Any]
+    meaning: MeaningRecord | None = None
     sources: list[dict[str, Any]] = []
+    refs: dict[str, int] = {}
+    family: str | None = None
     fingerprints: Fingerprints
     group_by: list[str]
     label: str | None
@@ -104,6 +127,14 @@ class VersionRecord(Record):
     efficiency: float | None
     files: list[FileRecord]
 
+    def folder(self, family: str) -> str:
+        """Return the folder, in the store, that its files are relative to.
+
+        Args:
+            family: the name that the family has now.
+        """
+        return self.family or family
+
 
 class Manifest(Record):
     """All published versions of a family and which one is current."""
@@ -119,6 +150,11 @@ class Manifest(Record):
         """Return a version by number, the current one by default; None if there is no such version."""
         wanted = self.current if number is None else number
         return next((v for v in self.versions if v.number == wanted), None)
+
+    def moved_to(self, family: str) -> Manifest:
+        """Return the manifest of the same versions under another name."""
+        versions = [v.model_copy(update={"family": v.family or self.family}) for v in self.versions]
+        return self.model_copy(update={"family": family, "versions": versions})
 
 
 def read_manifest(text: str, *, place: str) -> Manifest:

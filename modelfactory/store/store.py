@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ class Store:
 
     Attributes:
         root: absolute path, or URL.
+        former_names: names that families had before, by the name they have now, the latest first.
     """
 
     root: Path | str
+    former_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def place(self) -> Place:
@@ -51,13 +54,17 @@ class Store:
         self.place.check_writable()
 
     def manifest(self, family: str) -> Manifest | None:
-        """Return a family's manifest, or None if it was never published.
+        """Return a family's manifest, or None if it was never published; a family that was renamed keeps its versions.
 
         Raises:
             InputError: the manifest cannot be read.
         """
-        content = self.place.read(f"{family}/{MANIFEST}")
-        return None if content is None else self.parsed(family, content)
+        for name in (family, *self.former_names.get(family, ())):
+            content = self.place.read(f"{name}/{MANIFEST}")
+            if content is not None:
+                found = self.parsed(name, content)
+                return found if name == family else found.moved_to(family)
+        return None
 
     def parsed(self, family: str, content: bytes) -> Manifest:
         """Read the content of a family's manifest.
@@ -73,7 +80,8 @@ class Store:
 
     def files(self, family: str, version: VersionRecord, table: str) -> list[Any]:
         """Return the files of one table of a version: paths, or what `groups.read_groups` takes in their place."""
-        return [self.place.source(f"{family}/{f.path}") for f in version.files if f.table == table]
+        folder = version.folder(family)
+        return [self.place.source(f"{folder}/{f.path}") for f in version.files if f.table == table]
 
     def check_unlocked(self, family: str) -> None:
         """See whether a family is free, before work that would be for nothing; it may be taken the next moment.
@@ -96,12 +104,13 @@ class Store:
         return self.place.held(family, run_id)
 
 
-def store_at(written: str, *, base: Path) -> Store:
+def store_at(written: str, *, base: Path, former_names: Mapping[str, Sequence[str]] | None = None) -> Store:
     """Return the store of a path or URL as a user writes it.
 
     Args:
         written: path or URL; `file:///…` is a path.
         base: where a relative path starts.
+        former_names: names that families had before.
 
     Raises:
         InputError: no store can stand at the URL.
@@ -110,5 +119,6 @@ def store_at(written: str, *, base: Path) -> Store:
         parts = urlsplit(written)
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             raise input_error(Code.STORE, "the store's URL of `file` names no absolute path", help="write `file:///…`")
-        return Store(Path(unquote(parts.path)))
-    return Store(str(parse_url(written))) if "://" in written else Store(base / written)
+        return Store(Path(unquote(parts.path)), former_names or {})
+    root = str(parse_url(written)) if "://" in written else base / written
+    return Store(root, former_names or {})

@@ -101,7 +101,7 @@ def _damages(place: Place, family: str, manifest: Manifest) -> list[Damage]:
         )
     for version in manifest.versions:
         for file in version.files:
-            what = _damage(place, f"{family}/{file.path}", file)
+            what = _damage(place, f"{version.folder(family)}/{file.path}", file)
             if what is not None:
                 found.append(Damage(family, version.number, file.path, what))
     return found

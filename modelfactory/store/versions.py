@@ -43,9 +43,9 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     """
     place = store.place
     former = place.edition(f"{family}/{MANIFEST}")
-    manifest = None if former is None else store.parsed(family, former.content)
+    manifest = store.manifest(family) if former is None else store.parsed(family, former.content)
     left = leftovers(place, family, manifest)
-    if manifest is None and not only_first(left):
+    if former is None and not only_first(left):
         raise input_error(
             Code.STORE,
             f"family `{family}` has versions and no {MANIFEST}; nothing was removed",
@@ -60,7 +60,8 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
 
 def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
     """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
-    named = {PurePosixPath(f.path).parts[0] for v in manifest.versions for f in v.files} if manifest else set()
+    own = [v for v in manifest.versions if v.folder(family) == family] if manifest else []
+    named = {PurePosixPath(file.path).parts[0] for version in own for file in version.files}
     versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
     staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
     drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
@@ -113,7 +114,7 @@ class Staging:
         family: name of the family.
         name: name of the version's folder.
         former: the family's manifest when this began, as it must still be when it is replaced.
-        manifest: what stood in it.
+        manifest: what stood in it, or in the one of the family's former name.
         may_be_named: whether a manifest may name the version already: an object store may have done what it was asked
             to and its answer be lost.
     """

@@ -554,7 +554,7 @@ class TestInput:
         workspace = workspace_of(project(tmp_path, rows))
         step = workspace.plan.steps[0]
         assert not open_source(spark, step.sources[0], root=tmp_path, environ={})
-        table, findings = open_input(spark, step, environ={})
+        table, findings = open_input(spark, step, groups={}, environ={})
         assert table is not None
         assert not findings
         (found,) = take_census([table], classes=[False])

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from support import RecordingReporter, workspace_of, write_project
 
-from modelfactory.commands.build import build, open_inputs
+from modelfactory.commands.build import build
 from modelfactory.commands.counting import MOST_AT_ONCE, Censuses
+from modelfactory.commands.opening import open_inputs
 from modelfactory.commands.report import BuildResult
 from modelfactory.store.store import Store
 
