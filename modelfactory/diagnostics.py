@@ -98,6 +98,11 @@ class Place:
     position: Position | None = None
     source_line: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """`file:line`."""
+        return self.file + (f":{self.position.line}" if self.position else "")
+
     def text(self) -> str:
         """Render the place, and the line with a caret."""
         where = self.position

@@ -83,6 +83,12 @@ class Console(Events):
         """Write data to stdout as it is."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
+    def text(self, text: Text) -> None:
+        """Write styled text to stdout."""
+        with self.out.capture() as captured:
+            self.out.print(text, soft_wrap=True)
+        self.data("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+
     def lines(self, values: Iterable[str]) -> None:
         """Write one value a line to stdout."""
         for value in values:

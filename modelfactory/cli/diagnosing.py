@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -57,23 +58,34 @@ def _plain_place(place: Place | None) -> dict[str, Any]:
     }
 
 
-def _annotation(diagnostic: Diagnostic) -> str:
-    """Return a workflow command; GitHub shows it beside the line in the pull request."""
+def annotation(level: str, place: Place | None, title: str, message: str) -> str:
+    """Return a workflow command; GitHub shows it beside the line in the pull request.
+
+    Args:
+        level: `error`, `warning` or `notice`.
+        place: what it is about.
+        title: its first line.
+        message: what else it says.
+    """
     properties: dict[str, object] = {}
-    if diagnostic.place is not None:
-        properties["file"] = _in_checkout(diagnostic.place)
-    if diagnostic.position is not None:
-        where = diagnostic.position
-        properties |= {"line": where.line, "col": where.column, "endColumn": where.column + where.length}
-    properties["title"] = diagnostic.code
+    if place is not None:
+        properties["file"] = _in_checkout(place)
+        if place.position is not None:
+            where = place.position
+            properties |= {"line": where.line, "col": where.column, "endColumn": where.column + where.length}
+    properties["title"] = title
     said = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
+    return f"::{level} {said}::{_escaped(message)}"
+
+
+def _annotation(diagnostic: Diagnostic) -> str:
     lines = [diagnostic.message]
     for related in diagnostic.related:
-        line = f":{related.place.position.line}" if related.place.position else ""
-        lines.append(f"{related.message}: {_in_checkout(related.place)}{line}")
+        named = dataclasses.replace(related.place, file=_in_checkout(related.place))
+        lines.append(f"{related.message}: {named.shown}")
     if diagnostic.help:
         lines.append(f"help: {diagnostic.help}")
-    return f"::{diagnostic.severity} {said}::{_escaped(chr(10).join(lines))}"
+    return annotation(str(diagnostic.severity), diagnostic.place, str(diagnostic.code), "\n".join(lines))
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -38,6 +38,15 @@ class Output(StrEnum):
     CSV = "csv"
 
 
+class ReviewOutput(StrEnum):
+    """What `mf diff` writes."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    GITHUB = "github"
+
+
 class ShowOutput(StrEnum):
     """What `mf show` writes."""
 
@@ -86,6 +95,7 @@ Log = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only to stderr.", rich_help_panel=PROJECT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PROJECT)]
+DetailedExitCode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 3 where there are changes.")]
 Select = Annotated[
     list[str] | None,
     typer.Option("--select", "-s", help="Families: NAME, tag:TAG, path:PATH; a space is or, a comma is and."),

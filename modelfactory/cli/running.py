@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from modelfactory.cli.console import Console
     from modelfactory.commands.workspace import ProjectOptions
 
+CHANGES = 3
+"""Exit code of changes, where it is asked for."""
 UsageError: Any = typer.BadParameter.__base__  # of Click, whether Typer brings its own or not
 
 

@@ -95,7 +95,7 @@ def show_tables(details: FamilyDetails, *, now: datetime) -> list[Table]:
     """Return the tables of `mf show`: the definition with provenance, and the versions."""
     definition = _table("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
-        definition.add_row(value.key, _plain(value.value), "\n".join(value.origins))
+        definition.add_row(value.key, plain(value.value), "\n".join(value.origins))
     versions = _table("version", "groups", "median (baseline)", "cost", "run")
     for version in reversed(details.versions):
         current = " current" if version.number == details.current else ""
@@ -118,7 +118,7 @@ def key_values(rows: Iterable[tuple[str, Any]]) -> Table:
     """Return a table of names and values."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in rows:
-        table.add_row(Text(name, style="bold"), _plain(value))
+        table.add_row(Text(name, style="bold"), plain(value))
     return table
 
 
@@ -169,12 +169,13 @@ def age(moment: str, now: datetime) -> str:
     raise AssertionError("the last limit is infinite")
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Write a value in one line, as YAML would."""
     match value:
         case dict():
-            return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
-            return "[" + ", ".join(_plain(v) for v in value) + "]"
+            return "[" + ", ".join(plain(v) for v in value) + "]"
         case None:
             return "null"
         case bool():

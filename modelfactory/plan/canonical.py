@@ -20,7 +20,7 @@ def meaning_of(
     facts: Mapping[str, ClassFacts],
     *,
     task: str,
-    relation: str | None,
+    sql: str | None,
     sources: tuple[SourceRead, ...],
     calls: Mapping[str, Any],
 ) -> Meaning:
@@ -30,14 +30,14 @@ def meaning_of(
         spec: its definition.
         facts: what is known of the classes it names, by the name as written.
         task: what kind of model it is.
-        relation: its rendered query; None where it reads a source as it is.
+        sql: its rendered query; None where it reads a source as it is.
         sources: what it reads.
         calls: its estimator, pipeline and preprocessing as calls, by key.
     """
     by_path = {known.path: known for known in facts.values()}
     models: dict[str, Any] = {
         "sources": {source.name: _source(source) for source in sources},
-        "sql": relation,
+        "sql": sql,
         "where": spec.where,
         "group_by": list(spec.group_by),
         "features": {feature.name: feature.kind for feature in spec.features},
@@ -115,7 +115,7 @@ def _written(value: Any, by_path: Mapping[str, ClassFacts]) -> Any:
                 for name, given in value.params
                 if known is None or not _is_default(given, known, name)
             }
-            return {"class": value.path, **({"params": params} if params else {})}
+            return {"class": value.path, "params": params}
         case list() | tuple():
             return [_written(item, by_path) for item in value]
         case dict():

@@ -69,8 +69,9 @@ def compile_plan(
         known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in _NO_DEFAULT)
         for known in facts.values()
     }
-    ordered = {} if mistakes else _behind_what_they_read(steps)
-    return Plan(tuple(ordered.values()), defaults), [mistake.hiding(project.shown_as) for mistake in mistakes]
+    return Plan(tuple(_behind_what_they_read(steps).values()), defaults), [
+        mistake.hiding(project.shown_as) for mistake in mistakes
+    ]
 
 
 def _circles(steps: Mapping[str, TrainStep], families: Mapping[str, Family]) -> Iterator[Diagnostic]:
@@ -92,30 +93,37 @@ def _circles(steps: Mapping[str, TrainStep], families: Mapping[str, Family]) -> 
 
 
 def _behind_what_they_read(steps: Mapping[str, TrainStep]) -> dict[str, TrainStep]:
-    """Order steps, and give each the fingerprint of its parents."""
-    ordered: dict[str, TrainStep] = {}
+    """Order the steps that can be built, and give each the fingerprint of its parents."""
+    ordered: dict[str, TrainStep | None] = {}
 
-    def place(step: TrainStep) -> None:
-        if step.family in ordered:
-            return
-        for ref in step.refs:
-            place(steps[ref])
-        parents = {ref: (ordered[ref].definition_fingerprint, ordered[ref].parents_fingerprint) for ref in step.refs}
-        whole = dataclasses.replace(step, parents_fingerprint=fingerprint(parents)) if parents else step
-        ordered[step.family] = whole
+    def placed(name: str) -> TrainStep | None:
+        if name in ordered:
+            return ordered[name]
+        ordered[name] = None  # what is met again on the way to itself is in a circle
+        step = steps.get(name)
+        parents = {ref: placed(ref) for ref in step.refs} if step else {}
+        del ordered[name]
+        if step and all(parents.values()):
+            prints = {ref: (p.definition_fingerprint, p.parents_fingerprint) for ref, p in parents.items() if p}
+            step = dataclasses.replace(step, parents_fingerprint=fingerprint(prints)) if prints else step
+        else:
+            step = None
+        ordered[name] = step
+        return step
 
-    for step in steps.values():
-        place(step)
-    return ordered
+    for name in steps:
+        placed(name)
+    return {name: step for name, step in ordered.items() if step is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a family's query selects from, the sources it reads, and the families whose group tables it reads."""
+    """What a family's query selects from, what it reads, and its own SQL where it has some."""
 
     relation: str
     sources: tuple[SourceRead, ...]
     refs: tuple[str, ...] = ()
+    sql: str | None = None
 
 
 class _FamilyCompiler:
@@ -178,7 +186,7 @@ class _FamilyCompiler:
             spec,
             self.facts,
             task=task,
-            relation=read.relation if spec.source is None else None,
+            sql=read.sql,
             sources=read.sources,
             calls=written_calls(spec, self.facts),
         )
@@ -288,8 +296,8 @@ class _FamilyCompiler:
             self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
             return None
         # On lines of its own and unchanged: a comment may end it, and a text may span lines.
-        relation = f"(\n{rendered.text.rstrip(';')}\n)"
-        return _Read(relation, tuple(self.reads[name] for name in rendered.sources), rendered.refs)
+        sql = rendered.text.rstrip(";")
+        return _Read(f"(\n{sql}\n)", tuple(self.reads[name] for name in rendered.sources), rendered.refs, sql)
 
     def _check_fallback(self) -> None:
         """Check that the family that stands in for this one is there, and that its groups are made of whole ones."""

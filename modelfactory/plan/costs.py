@@ -116,6 +116,18 @@ def expected_seconds(fit: FitStep, group: Ints, rows: Ints, measured: Measured |
     return found
 
 
+def relative_cost(old: FitStep, new: FitStep, rows: float) -> float:
+    """Return how many times as long a group takes by one step as by another.
+
+    Args:
+        old: what is compared with.
+        new: what is compared.
+        rows: usable rows of a usual group.
+    """
+    usual = np.array([max(round(rows), 1)])
+    return float(expected_seconds(new, usual, usual)[0] / expected_seconds(old, usual, usual)[0])
+
+
 def _by_rule(fit: FitStep, rows: Ints) -> Floats:
     """Return the seconds inside `fit`."""
     n, p = rows.astype(np.float64), len(fit.features)

@@ -90,9 +90,15 @@ def gravest(changes: Sequence[Change]) -> ChangeKind | None:
 def _differing(old: Any, new: Any, path: ValuePath) -> Iterator[tuple[ValuePath, Any, Any]]:
     """Yield the innermost values that differ."""
     match old, new:
-        case dict(), dict() if not ("class" in old and old.get("class") != new.get("class")):
+        case dict(), dict():
+            # The parameters of another class are others, even where they have the same name.
+            whole = "class" in old and "class" in new and old["class"] != new["class"]
             for key in dict.fromkeys([*old, *new]):
-                yield from _differing(old.get(key, MISSING), new.get(key, MISSING), (*path, str(key)))
+                sides = old.get(key, MISSING), new.get(key, MISSING)
+                if whole and sides[0] != sides[1]:
+                    yield (*path, str(key)), *sides
+                else:
+                    yield from _differing(*sides, (*path, str(key)))
         case list(), list() if len(old) == len(new) and any(isinstance(item, dict) for item in [*old, *new]):
             for index, (one, other) in enumerate(zip(old, new, strict=True)):
                 yield from _differing(one, other, (*path, str(index)))

@@ -56,8 +56,7 @@ class Origin:
 
     def text(self) -> str:
         """Return `file:line`."""
-        where = self.place.position
-        return self.document.name + (f":{where.line}" if where else "")
+        return self.place.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +176,7 @@ def load_project(
     variables: Mapping[str, Any],
     environ: Mapping[str, str],
     profiles_dir: Path | None = None,
+    profiles: bool = True,
 ) -> tuple[Project, list[Diagnostic]]:
     """Read and validate a project.
 
@@ -186,6 +186,8 @@ def load_project(
         variables: values that override the project's `vars`.
         environ: values of `${env:…}`.
         profiles_dir: folder of `profiles.yml`; otherwise the project folder, then `~/.mf`.
+        profiles: whether to read `profiles.yml`; without it the target is known by its name alone, and no secret of a
+            target needs to be set.
 
     Returns:
         The project with all that is valid in it, and every mistake in the files of its families and sources.
@@ -195,10 +197,26 @@ def load_project(
     """
     loading = _Loading(project_file, variables, environ)
     try:
-        project, mistakes = loading.load(target, profiles_dir)
+        project, mistakes = loading.load(target, profiles_dir, profiles=profiles)
     except InputError as error:
         raise InputError(*(d.hiding(loading.shown_as) for d in error.diagnostics)) from None
     return project, [d.hiding(loading.shown_as) for d in mistakes]
+
+
+def load_target(project: Project, *, environ: Mapping[str, str], profiles_dir: Path | None = None) -> TargetSpec:
+    """Return the target of a project that was read without profiles.
+
+    Raises:
+        InputError: there is no such target, or it has mistakes.
+    """
+    loading = _Loading(project.root / project.document.name, project.variables, environ)
+    try:
+        _, target = loading.target(project.document, project.target_name, profiles_dir)
+        if loading.mistakes:
+            raise InputError(*loading.mistakes)
+        return target
+    except InputError as error:
+        raise InputError(*(d.hiding(loading.shown_as) for d in error.diagnostics)) from None
 
 
 class _Loading:
@@ -216,14 +234,18 @@ class _Loading:
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
 
-    def load(self, target: str | None, profiles_dir: Path | None) -> tuple[Project, list[Diagnostic]]:
+    def load(
+        self, target: str | None, profiles_dir: Path | None, *, profiles: bool
+    ) -> tuple[Project, list[Diagnostic]]:
         document = read_document(self.project_file, self.root)
         declared = document.data.get("vars")
         self.variables = {**(declared if isinstance(declared, dict) else {}), **self.variables}
         spec = self._validate(ProjectSpec, self._substituted(document), Origin(document, ()))
         if spec is None:
             raise InputError(*self.mistakes)
-        name, place = self._target(document, target or spec.target, profiles_dir)
+        name, place = target or spec.target, TargetSpec()
+        if profiles:
+            name, place = self.target(document, name, profiles_dir)
         documents = self._definition_documents(document, spec)
         defaults = [d for d in documents if d.file.stem == FOLDER_DEFAULTS]
         definitions = [
@@ -249,7 +271,12 @@ class _Loading:
         )
         return project, self.mistakes
 
-    def _target(self, project: Document, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
+    def target(self, project: Document, name: str, profiles_dir: Path | None) -> tuple[str, TargetSpec]:
+        """Return the target of a name; its values of the environment are hidden from now on.
+
+        Raises:
+            InputError: there is no such target, or the profiles have mistakes.
+        """
         targets = {"local": TargetSpec()}
         known: list[str] = []
         file = self._profiles_file(profiles_dir)

@@ -62,7 +62,7 @@ LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
         ({"estimator": {"class": FOREST, "params": {"n_estimators": 10, "max_depth": None, "bootstrap": True}}}, []),
         (
             {"preprocess": {"numeric": [{"class": "SimpleImputer"}, "StandardScaler"]}},
-            [("preprocess.numeric.0.params", {"strategy": "median"}, MISSING, RETRAIN)],
+            [("preprocess.numeric.0.params.strategy", "median", MISSING, RETRAIN)],
         ),
         ({"max_failed": 3}, [("max_failed.share", 0.01, MISSING, RETEST), ("max_failed.count", MISSING, 3, RETEST)]),
         ({"evaluate": {"holdout": 0.2, "metrics": ["mae"]}}, [("metrics", ["rmse"], ["mae"], RETEST)]),
@@ -71,7 +71,8 @@ LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
             {"estimator": LOGISTIC, "evaluate": {"holdout": 0.2}},
             [
                 ("task", "regression", "classification", BREAKING),
-                ("estimator", {"class": FOREST, "params": {"n_estimators": 10}}, LOGISTIC, RETRAIN),
+                ("estimator.class", FOREST, LOGISTIC["class"], RETRAIN),
+                ("estimator.params", {"n_estimators": 10}, {}, RETRAIN),
                 ("metrics", ["rmse"], MISSING, RETEST),
             ],
         ),
