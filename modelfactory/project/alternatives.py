@@ -8,8 +8,12 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-REFERENCE: Schema = {"type": "string", "pattern": r"\$\{(var|env):[^}]+\}"}
-"""A text that holds `${var:NAME}` or `${env:NAME}`: what becomes of it, only the project's check can tell."""
+REFERENCE: Schema = {
+    "type": "string",
+    "pattern": r"\$\{(var|env):[^}]+\}",
+    "patternErrorMessage": "Text may stand here only if it holds ${var:NAME} or ${env:NAME}.",
+}
+"""A text that holds a reference: what becomes of it, only the project's check can tell."""
 _NESTING = ("properties", "required", "additionalProperties", "allOf", "items", "minItems")
 """Keywords that bind mappings and lists only."""
 
@@ -46,7 +50,9 @@ def alternatives(forms: Iterable[Schema]) -> Schema:
 def _text(forms: Sequence[Schema]) -> Schema:
     """Return what any of several texts is: without a pattern, if one of them has none."""
     free = [form for form in forms if "pattern" not in form]
-    return free[0] if free else {"type": "string", "pattern": "|".join(dict.fromkeys(f["pattern"] for f in forms))}
+    if free or len(forms) == 1:
+        return (free or forms)[0]
+    return {"type": "string", "pattern": "|".join(form["pattern"] for form in forms)}
 
 
 def _merged(forms: Iterable[Schema]) -> list[Schema]:

@@ -260,25 +260,15 @@ SCALARS = st.one_of(
     st.sampled_from([-0.5, 0.0, 0.2, 0.5, 1.0, 1.5]),
     st.sampled_from(["", "a", "two words", "skip", "numeric", "10m", "1h30m", "90s", "1%", "2.5 %", "200%", "0s"]),
 )
-KNOWN_KEYS = st.sampled_from(
-    [
-        "name",
-        "kind",
-        "type",
-        "class",
-        "params",
-        "holdout",
-        "folds",
-        "by_time",
-        "column",
-        "last",
-        "metrics",
-        "share",
-        "count",
-        "numeric",
-        "nonsense",
-    ]
+NESTED = (
+    specs.FeatureSpec,
+    specs.EvaluateSpec,
+    specs.ByTimeSpec,
+    specs.ColumnSpec,
+    specs.FailureBudgetSpec,
+    specs.PreprocessSpec,
 )
+KNOWN_KEYS = st.sampled_from(["class", "nonsense", *(key for spec in NESTED for key in spec.model_fields)])
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KNOWN_KEYS, inner, max_size=2),
