@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelfactory.commands.catalog import learn_classes
+from modelfactory.commands.catalog import learn_classes, learn_public_classes
 from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
 from modelfactory.diagnostics import InputError
 from modelfactory.project.classes import ClassFacts
@@ -78,6 +78,12 @@ def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None =
 def facts_of(project: Project) -> dict[str, ClassFacts]:
     """Return the facts of a project's classes."""
     return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+
+
+@functools.cache
+def public_facts() -> dict[str, ClassFacts]:
+    """Return the facts of scikit-learn's public classes."""
+    return learn_public_classes(Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from modelfactory.cli.options import Exclude, Select
 from modelfactory.cli.running import Invocation, command
-from modelfactory.diagnostics import MfError, counted
+from modelfactory.diagnostics import InputError, MfError, counted
 
 
 def register(app: typer.Typer) -> None:
@@ -22,10 +23,15 @@ def register(app: typer.Typer) -> None:
 
 def init(call: Invocation, folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")]) -> None:
     """Make a small project that builds at once, with data."""
-    from modelfactory.commands.init import init_project
+    from modelfactory.commands.init import add_schemas, init_project
 
     for file in init_project(folder):
         call.console.note(f"wrote {folder / file}")
+    try:
+        for file in add_schemas(folder, os.environ):
+            call.console.note(f"wrote {folder / file}")
+    except InputError as error:  # the project is whole without them
+        call.console.note(f"wrote no schemas for editors: {error.diagnostics[0].message}")
     call.console.note(f"next: mf build --project-dir {folder}")
 
 

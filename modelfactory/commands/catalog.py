@@ -40,7 +40,8 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
     allowed = set(project.spec.estimator_packages)
     names = {name for family in project.families for name in _class_names(family.spec)}
     modules: Mapping[str, str] | None = None
-    known = _read(cache)
+    file = _file(cache, "classes")
+    known = _read(file)
     asked: dict[str, str] = {}
     for name in sorted({*names, *COMPILED_CLASSES}):
         if name in known:
@@ -55,10 +56,32 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
         answered = _ask(asked)
         known |= answered
         lasting = {n: f for n, f in known.items() if f.get("path", "").startswith("sklearn.") and "error" not in f}
-        _write(cache, lasting)
+        _write(file, lasting)
     return {
         name: ClassFacts.from_json(facts) for name, facts in known.items() if name in names or name in COMPILED_CLASSES
     }
+
+
+def learn_public_classes(cache: Path) -> dict[str, ClassFacts]:
+    """Return the facts of every estimator class that scikit-learn makes public, by its bare name.
+
+    Asking all of them takes seconds, so they are remembered in a file of their own in `cache`.
+
+    Args:
+        cache: folder for what was learnt.
+
+    Raises:
+        InputError: the process that asks the classes failed, or there is no scikit-learn.
+    """
+    file = _file(cache, "public-classes")
+    known = _read(file)
+    if not known:
+        answered = _ask({name: f"{module}.{name}" for name, module in sklearn_names().items()})
+        known = {name: facts for name, facts in sorted(answered.items()) if "error" not in facts}
+        if not known:
+            raise input_error(Code.UNKNOWN_CLASS, "cannot ask the estimator classes: scikit-learn cannot be imported")
+        _write(file, known)
+    return {name: ClassFacts.from_json(facts) for name, facts in known.items()}
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
@@ -102,28 +125,27 @@ def _ask(names: Mapping[str, str]) -> dict[str, Any]:
     return answer
 
 
-def _file(cache: Path) -> Path:
+def _file(cache: Path, what: str) -> Path:
     try:
         version = metadata.version("scikit-learn")
     except metadata.PackageNotFoundError:
         version = "none"
     asked = hashlib.sha256(_ASKER.read_bytes()).hexdigest()[:12]  # other questions have other answers
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache / f"classes-{asked}-sklearn-{version}-python-{python}.json"
+    return cache / f"{what}-{asked}-sklearn-{version}-python-{python}.json"
 
 
-def _read(cache: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_file(cache).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _write(cache: Path, facts: Mapping[str, Any]) -> None:
-    file = _file(cache)
+def _write(file: Path, facts: Mapping[str, Any]) -> None:
     draft = file.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
-        cache.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(facts), encoding="utf-8")
         draft.replace(file)

@@ -93,10 +93,12 @@ class Parameter:
     Attributes:
         default: the default as Python writes it; None if the parameter has none.
         constraints: the forms its value may take; empty if nothing is known.
+        doc: a sentence on it.
     """
 
     default: str | None
     constraints: tuple[Constraint, ...] = ()
+    doc: str = ""
 
     def text(self) -> str:
         """Say the forms and the default in words."""
@@ -121,6 +123,7 @@ class ClassFacts:
         transforms: whether it can stand in front of an estimator.
         open_ended: whether the class takes parameters that it does not name.
         error: why the class cannot be used; the other attributes mean nothing then.
+        doc: a sentence on it.
     """
 
     path: str
@@ -131,6 +134,7 @@ class ClassFacts:
     transforms: bool = False
     open_ended: bool = False
     error: str | None = None
+    doc: str = ""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ClassFacts:
@@ -139,6 +143,7 @@ class ClassFacts:
             name: Parameter(
                 found["default"],
                 tuple(Constraint(**{**c, "options": tuple(c.get("options", ()))}) for c in found["constraints"]),
+                found["doc"],
             )
             for name, found in data.get("parameters", {}).items()
         }

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+CLASS_FORMAT = "class"
+"""How the JSON Schema of a spec marks the name of an estimator class."""
 _CONNECT_URL = re.compile(r"(?P<address>sc://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?)(?:/(?:;[^/]*)?)?")
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
+_MEMORY = r"(\d+(?:\.\d+)?)\s*([mMgG])[bB]?"
+_PERCENT = r"(\d+(?:\.\d+)?)\s*%"
 
 
 def _not_bool(value: Any) -> Any:
@@ -37,7 +53,7 @@ def _column_name(value: Any) -> Any:
 def _seconds(value: Any) -> Any:
     if not isinstance(value, str):
         return _not_bool(value)
-    found = _DURATION.fullmatch(value.strip())
+    found = re.fullmatch(_DURATION, value.strip())
     if not found or not any(found.groups()):
         raise ValueError("must be a duration such as 30s, 10m or 1h30m, or a number of seconds")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
@@ -45,10 +61,10 @@ def _seconds(value: Any) -> Any:
 
 
 def _bytes(value: Any) -> Any:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mg])b?", value.strip().lower()) if isinstance(value, str) else None
+    found = re.fullmatch(_MEMORY, value.strip()) if isinstance(value, str) else None
     if found is None:
         raise ValueError("must be an amount of memory such as 512m or 2g")
-    amount = int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2]]))
+    amount = int(float(found[1]) * (1 << {"m": 20, "g": 30}[found[2].lower()]))
     if amount < 512 << 20:
         raise ValueError("must be at least 512m: the libraries alone take some 300 MB")
     return amount
@@ -62,7 +78,7 @@ def _connect_url(value: str) -> str:
 
 def _budget(value: Any) -> Any:
     if isinstance(value, str):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())
+        found = re.fullmatch(_PERCENT, value.strip())
         if not found:
             raise ValueError("must be a share such as 1% or 0.01, or a count of groups")
         value = float(found[1]) / 100
@@ -79,13 +95,48 @@ def _option(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
-Share = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, lt=1)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-Memory = Annotated[int, BeforeValidator(_bytes)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Option = Annotated[Any, BeforeValidator(_option)]
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Lets a short form be written in place of a value, and says so in the JSON Schema.
+
+    Attributes:
+        form: type of the short form.
+        expand: makes a value's long form of its short one, and leaves all else as it is.
+    """
+
+    form: Any
+    expand: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Put the expansion before the validation of the long form."""
+        long = handler(source)
+        written = core_schema.union_schema([handler.generate_schema(self.form), long])
+        return core_schema.no_info_before_validator_function(self.expand, long, json_schema_input_schema=written)
+
+
+def _text(pattern: str) -> Any:
+    """Return the type of a text by its JSON Schema; the value's own validator is what checks it."""
+    return Annotated[str, WithJsonSchema({"type": "string", "pattern": rf"^\s*{pattern}\s*$"})]
+
+
+def _exclusive(*keys: str, needed: bool) -> dict[str, Any]:
+    """Return the JSON Schema of what a model validator checks: at most one of some keys is given, or exactly one."""
+    given = {key: {"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in keys}
+    others = {key: {other: {"type": "null"} for other in keys if other != key} for key in keys}
+    rules: list[Any] = [{"if": given[key], "then": {"properties": others[key]}} for key in keys]
+    return {"allOf": [*rules, {"anyOf": list(given.values())}] if needed else rules}
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
+Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_not_bool)]
+Seconds = Annotated[float, Field(gt=0), Short(_text(f"(?=.*[1-9]){_DURATION}"), _seconds)]
+Memory = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_text(_MEMORY))]
+Names = Annotated[tuple[str, ...], Short(str, _as_list)]
+Option = Annotated[Any, BeforeValidator(_option, json_schema_input_type=str | bool | float)]
 Written = Annotated[str, Field(min_length=1)]
+NotEmpty = Field(min_length=1, json_schema_extra={"minItems": 1})
+ConnectUrl = Annotated[str, AfterValidator(_connect_url), Field(json_schema_extra={"pattern": "^sc://"})]
+ClassName = Annotated[str, Field(json_schema_extra={"format": CLASS_FORMAT})]
 
 
 class Spec(BaseModel):
@@ -107,16 +158,17 @@ class ColumnSpec(Spec):
 class SourceSpec(Spec):
     """A declared input table: a path with a format, or a catalog table."""
 
+    model_config = ConfigDict(json_schema_extra=_exclusive("path", "table", needed=False))
+
     name: str = Field(pattern=NAME_PATTERN, description="Name of the source; unique in the project.")
     description: str | None = Field(None, description="What the table holds.")
     path: str | None = Field(None, description="Path or URL of the data; a relative path starts at the project folder.")
     table: str | None = Field(None, description="Name of a table in Spark's catalog, instead of `path`.")
     format: str = Field("parquet", description="Format of `path`: whatever the Spark at hand can read.")
     options: dict[str, Option] = Field({}, description="Options of the Spark reader, such as `header: true` for CSV.")
-    columns: Annotated[
-        tuple[ColumnSpec, ...],
-        BeforeValidator(lambda v: [_column_name(c) for c in v] if isinstance(v, list) else v),
-    ] = Field((), description="Columns the source must have; checked before training.")
+    columns: tuple[Annotated[ColumnSpec, Short(str, _column_name)], ...] = Field(
+        (), description="Columns the source must have; checked before training."
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -140,7 +192,7 @@ class FeatureSpec(Spec):
 class EstimatorSpec(Spec):
     """A class with scikit-learn's `fit` protocol and its parameters; the class name alone where it has none."""
 
-    class_: str = Field(
+    class_: ClassName = Field(
         alias="class",
         description="Public scikit-learn class by its bare name, or the dotted path of a class whose package is in "
         "`estimator_packages`.",
@@ -150,8 +202,8 @@ class EstimatorSpec(Spec):
     )
 
 
-Estimator = Annotated[EstimatorSpec, BeforeValidator(_class_name)]
-Estimators = Annotated[tuple[Estimator, ...], BeforeValidator(lambda v: [v] if isinstance(v, str | dict) else v)]
+Estimator = Annotated[EstimatorSpec, Short(ClassName, _class_name)]
+Estimators = Annotated[tuple[Estimator, ...], Short(Estimator, lambda v: [v] if isinstance(v, str | dict) else v)]
 
 
 class PipelineStepSpec(EstimatorSpec):
@@ -177,13 +229,15 @@ class ByTimeSpec(Spec):
 class EvaluateSpec(Spec):
     """How models are measured; exactly one of `holdout`, `by_time` and `folds`."""
 
+    model_config = ConfigDict(json_schema_extra=_exclusive("holdout", "by_time", "folds", needed=True))
+
     holdout: Share | None = Field(
         None,
         description="Share of rows to measure on, chosen by a hash of each row's content and `seed`, never by its "
         "position.",
     )
     by_time: ByTimeSpec | None = Field(None, description="Measure on the latest rows of each group.")
-    folds: Annotated[int, BeforeValidator(_not_bool), Field(ge=2)] | None = Field(
+    folds: Annotated[int, Field(ge=2), BeforeValidator(_not_bool)] | None = Field(
         None,
         description="Number of folds: each row is measured once; the stored model is fitted on all rows.",
     )
@@ -205,6 +259,8 @@ class EvaluateSpec(Spec):
 class FailureBudgetSpec(Spec):
     """How many failed groups a version may hold: a share of the groups that were tried, or a count."""
 
+    model_config = ConfigDict(json_schema_extra=_exclusive("share", "count", needed=True))
+
     share: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="Share of the groups that were tried.")
     count: Annotated[int, Field(ge=0)] | None = Field(None, description="Count of groups.")
 
@@ -215,12 +271,22 @@ class FailureBudgetSpec(Spec):
         return self
 
 
+Budget = (
+    _text(r"0*(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%")
+    | Annotated[int, Field(ge=0)]
+    | Annotated[float, Field(ge=0, le=1)]
+)
+"""The short forms of a failure budget."""
+
+
 class FamilySpec(Spec):
     """One declared set of models: one estimator definition, trained once per group."""
 
+    model_config = ConfigDict(json_schema_extra=_exclusive("source", "sql", "sql_file", needed=False))
+
     name: str = Field(pattern=NAME_PATTERN, description="Name of the family; unique in the project.")
     description: str | None = Field(None, description="What the models are for.")
-    group_by: Annotated[tuple[Written, ...], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+    group_by: Annotated[tuple[Written, ...], Short(Written, _as_list), NotEmpty] = Field(
         description="Columns whose distinct values are the groups."
     )
     source: str | None = Field(None, description="Name of the source to train on.")
@@ -234,9 +300,9 @@ class FamilySpec(Spec):
     )
     where: Written | None = Field(None, description="Spark SQL predicate; rows that fail it are not part of the input.")
     features: Annotated[
-        tuple[Annotated[FeatureSpec, BeforeValidator(_column_name)], ...],
-        BeforeValidator(_as_list),
-        Field(min_length=1),
+        tuple[Annotated[FeatureSpec, Short(Written, _column_name)], ...],
+        Short(Written, _as_list),
+        NotEmpty,
     ] = Field(description="Columns the models learn from; a name alone is a numeric feature.")
     label: Written | None = Field(None, description="Column to learn; absent for unsupervised estimators.")
     weight: Written | None = Field(None, description="Column of sample weights.")
@@ -277,11 +343,12 @@ class FamilySpec(Spec):
         description="Longest time for one group, such as `10m`: `timed_out`. Compiled code that does not return to "
         "Python is ended with its process, a tenth of the time and a second later.",
     )
-    max_failed: Annotated[FailureBudgetSpec, BeforeValidator(_budget)] = Field(
+    max_failed: Annotated[FailureBudgetSpec, Short(Budget, _budget)] = Field(
         FailureBudgetSpec(share=0.01),
+        json_schema_extra={"default": "1%"},
         description="Share (`1%`, `0.01`) or count of failed groups above which the version is not published.",
     )
-    seed: Annotated[int, BeforeValidator(_not_bool), Field(ge=0)] = Field(
+    seed: Annotated[int, Field(ge=0), BeforeValidator(_not_bool)] = Field(
         0,
         description="Seed of the holdout and, together with the group's key, of every open `random_state`.",
     )
@@ -318,9 +385,9 @@ class ProjectSpec(Spec):
     """The project file, `mf_project.yml` or `mf_project.toml`."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Name of the project.")
-    version: Annotated[str, Field(coerce_numbers_to_str=True)] = Field(
-        "1.0", description="Version of the project, for its own bookkeeping."
-    )
+    version: Annotated[
+        str, Field(coerce_numbers_to_str=True), WithJsonSchema({"type": ["string", "number"]}, mode="validation")
+    ] = Field("1.0", description="Version of the project, for its own bookkeeping.")
     description: str | None = Field(None, description="What the project is for.")
     family_paths: Names = Field(("families",), description="Folders that hold families.")
     source_paths: Names = Field(("sources",), description="Folders that hold sources.")
@@ -335,20 +402,18 @@ class ProjectSpec(Spec):
 class TargetSpec(Spec):
     """Where to run: an entry of `profiles.yml`."""
 
+    model_config = ConfigDict(json_schema_extra=_exclusive("remote", "master", needed=False))
+
     master: str = Field(
         "local[*]", description="Spark master URL: `local[*]`, `spark://…`, `yarn`, `k8s://…`; not beside `remote`."
     )
-    remote: Annotated[str, AfterValidator(_connect_url)] | None = Field(
-        None, description="URL of a Spark Connect server, such as `sc://host:15002`."
-    )
+    remote: ConnectUrl | None = Field(None, description="URL of a Spark Connect server, such as `sc://host:15002`.")
     store: str = Field(
         "store",
         description="Folder or URL that holds models and manifests; a relative path starts at the project folder.",
     )
     conf: dict[str, Option] = Field({}, description="Spark configuration.")
-    threads: Annotated[int, BeforeValidator(_not_bool)] = Field(
-        1, ge=1, description="How many families are built at once; `--threads` overrides it."
-    )
+    threads: Count = Field(1, description="How many families are built at once; `--threads` overrides it.")
     worker_memory: Memory | None = Field(
         None,
         description="Memory that each of Spark's Python workers may allocate, such as `2g`, on Linux: a fit that wants "

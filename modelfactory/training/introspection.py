@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import numbers
+import re
 import sys
 from typing import Any
 
@@ -41,6 +42,8 @@ _INNER = {"estimator", "estimators", "regressor", "classifier", "final_estimator
 """Parameters of classes that fit other estimators on the input as they get it."""
 _HANDS_ON = {"Isomap"}
 """Classes that do so without such a parameter."""
+_LONGEST = 160
+"""Characters of what is told of a class or a parameter."""
 _NULL = {"kind": "null", "text": "null"}
 _WORDS: dict[str, list[dict[str, Any]]] = {
     "boolean": [{"kind": "bool", "text": "true or false"}],
@@ -66,8 +69,11 @@ def facts_of(path: str) -> dict[str, Any]:
         return {"path": path, "error": "not a class with a `fit` method"}
     signature = inspect.signature(cls if cls.__init__ is object.__init__ else cls.__init__)
     constraints = getattr(cls, "_parameter_constraints", None) or {}
+    documented = inspect.getdoc(cls) or ""
+    docs = _parameter_docs(documented)
     parameters = {
         name: {
+            "doc": docs.get(name, ""),
             "default": None if p.default is inspect.Parameter.empty else _shown(p.default),
             "constraints": _constraints(constraints.get(name)),
         }
@@ -76,6 +82,7 @@ def facts_of(path: str) -> dict[str, Any]:
     }
     return {
         "path": path,
+        "doc": _sentence(documented),
         "kind": _kind(cls),
         "parameters": parameters,
         "hands_on": bool(_INNER & signature.parameters.keys()) or cls.__name__ in _HANDS_ON,
@@ -96,6 +103,21 @@ def _kind(cls: type) -> str:
     if hasattr(cls, "transform") and not (hasattr(cls, "predict") or hasattr(cls, "fit_predict")):
         return "transformer"
     return "unsupervised"
+
+
+def _parameter_docs(documented: str) -> dict[str, str]:
+    """Return the first sentence on each parameter of a docstring in NumPy's style."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", documented, re.MULTILINE | re.DOTALL)
+    entries = re.findall(r"^(\w[\w, ]*?) *:.*\n((?: .*\n?|\n)*)", section[1] if section else "", re.MULTILINE)
+    return {name: _sentence(inspect.cleandoc(text)) for names, text in entries for name in names.split(", ")}
+
+
+def _sentence(documented: str) -> str:
+    """Return the first sentence of a docstring, in one line and without its markup."""
+    first = " ".join(re.split(r"\n\n|\n *(?:\.\.|[-*]) ", documented.strip())[0].split())
+    plain = re.sub(r":[\w:]+:`~?([^`<]*?)(?: *<[^`]*>)?`", r"`\1`", first).replace("``", "`")
+    sentence = re.split(r"(?<=\.) (?=[A-Z`])", plain)[0]
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - 1].rstrip()}…"
 
 
 def _shown(value: Any) -> str:

@@ -16,7 +16,7 @@ from sklearn.utils import all_estimators
 from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
 from modelfactory.project.classes import ClassFacts, check_class
-from modelfactory.training.introspection import facts_of
+from modelfactory.training.introspection import _parameter_docs, _sentence, facts_of
 
 ALL = [pytest.param(cls, id=name) for name, cls in all_estimators()]
 
@@ -138,6 +138,41 @@ def test_a_class_without_a_constructor_takes_no_parameters() -> None:
         assert dict(known.parameters) == {}
         assert known.open_ended is False
         assert list(check_class(path, {"nonsense": 1}, {path: known}, ["training_samples", "sklearn"]))
+
+
+def test_classes_and_parameters_have_a_sentence_of_their_docstring() -> None:
+    known = facts("sklearn.ensemble.RandomForestRegressor")
+    assert known.doc == "A random forest regressor."
+    assert known.parameters["n_estimators"].doc == "The number of trees in the forest."
+    assert known.parameters["ccp_alpha"].doc == "Complexity parameter used for Minimal Cost-Complexity Pruning."
+
+
+def test_a_class_without_a_docstring_in_numpys_style_has_no_sentences() -> None:
+    known = facts("training_samples.Mean")
+    assert all(parameter.doc == "" for parameter in known.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("", ""),
+        ("One. Two.", "One."),
+        ("In two\n    lines, e.g. here. More", "In two lines, e.g. here."),
+        ("A list:\n- one\n- two", "A list:"),
+        ("See :class:`~sklearn.svm.SVC` and ``x``.", "See `sklearn.svm.SVC` and `x`."),
+        ("See :ref:`the guide <guide>`.", "See `the guide`."),
+        ("First\n\nsecond", "First"),
+        ("x" * 500, "x" * 159 + "…"),
+    ],
+)
+def test_a_sentence_is_short_and_plain(written: str, sentence: str) -> None:
+    assert _sentence(written) == sentence
+
+
+def test_parameters_that_share_an_entry_share_its_sentence() -> None:
+    documented = "Text.\n\nParameters\n----------\na, b : int\n    Both. Or not.\n\n    More.\nc : str\n\nAttributes\n"
+    documented += "----------\nd_ : int\n    No parameter.\n"
+    assert _parameter_docs(documented) == {"a": "Both.", "b": "Both.", "c": ""}
 
 
 # The process ------------------------------------------------------------------------------------------------------
