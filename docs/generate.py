@@ -167,6 +167,7 @@ CODES: Mapping[Code, str] = {
     Code.STORE_SCHEMA: "A manifest is damaged, or was written by a later release.",
     Code.STORE_LOCKED: "Another build holds the family, or has published it first.",
     Code.WORKERS: "The workers of a cluster have other versions than this machine, which could not load their models.",
+    Code.PLAN_STALE: "Something has moved since the plan was made that a build is to carry out.",
     Code.NOTHING_SELECTED: "The selection matches no family.",
     Code.BAD_OPTION: "An option's value cannot be used.",
     Code.NOT_BUILT: "The family has no version yet.",

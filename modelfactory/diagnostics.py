@@ -4,7 +4,8 @@ MfError                 something `mf` explains in the user's words; carries dia
 ├── InputError          exit 2   files, options, data or the machine: the user's turn
 ├── BuildFailed         exit 1   a family failed, or more groups failed than it allows
 ├── NothingSelected     exit 4   the selection matched no family
-└── StoreLocked         exit 5   another build holds the family, or has published it first
+├── StoreLocked         exit 5   another build holds the family, or has published it first
+└── PlanStale           exit 5   something has moved since a plan was made
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Code(StrEnum):
     STORE_SCHEMA = "MF404"
     STORE_LOCKED = "MF405"
     WORKERS = "MF406"
+    PLAN_STALE = "MF407"
     NOTHING_SELECTED = "MF501"
     BAD_OPTION = "MF502"
     NOT_BUILT = "MF503"
@@ -238,6 +240,12 @@ class NothingSelected(MfError):
 
 class StoreLocked(MfError):
     """Another build of the family is under way, or came first."""
+
+    exit_code = 5
+
+
+class PlanStale(MfError):
+    """Something has moved since a plan was made that is to be carried out as it stands."""
 
     exit_code = 5
 

@@ -1,24 +1,82 @@
-"""Commands that train: build."""
+"""Commands that train, or tell what training would do: plan, build."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Select
-from modelfactory.cli.running import Invocation, command
+from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select
+from modelfactory.cli.running import CHANGES, Invocation, command
 
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
+    command(app)(plan)
     command(app)(build)
+
+
+def plan(
+    call: Invocation,
+    select: Select = None,
+    exclude: Exclude = None,
+    census: Annotated[
+        bool, typer.Option("--census/--no-census", help="Count the groups, which starts Spark and reads the data.")
+    ] = True,
+    output: Annotated[PlanOutput, typer.Option("--output", "-o", help="What to write.")] = PlanOutput.TEXT,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the plan to this file too, for `mf build --plan`.")
+    ] = None,
+    detailed_exitcode: DetailedExitCode = False,
+) -> None:
+    """Tell what a build would do and why: per family, and after a census per group."""
+    _plan(call, select, exclude, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
+
+
+def _plan(
+    call: Invocation,
+    select: list[str] | None,
+    exclude: list[str] | None,
+    *,
+    census: bool = True,
+    output: PlanOutput = PlanOutput.TEXT,
+    out: Path | None = None,
+    detailed_exitcode: bool = False,
+) -> None:
+    from modelfactory.cli.plan_text import plan_markdown, plan_text
+    from modelfactory.commands.planning import plan_project
+    from modelfactory.commands.plans import plan_document
+    from modelfactory.diagnostics import InputError
+    from modelfactory.store.local import replace_file
+
+    found = plan_project(call.options, call.console, select=select or (), exclude=exclude or (), census=census)
+    document = json.dumps(plan_document(found), indent=1, ensure_ascii=False, default=str) + "\n"
+    match output:
+        case PlanOutput.TEXT:
+            call.console.text(plan_text(found))
+        case PlanOutput.MARKDOWN:
+            call.console.data(plan_markdown(found))
+        case PlanOutput.JSON:
+            call.console.data(document)
+    if found.mistakes:
+        raise InputError(*found.mistakes)
+    if out is not None:
+        replace_file(out, document)
+    if detailed_exitcode and found.has_changes:
+        raise typer.Exit(CHANGES)
 
 
 def build(
     call: Invocation,
     select: Select = None,
     exclude: Exclude = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Carry out this plan, exactly, or nothing if something has moved since."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, as `mf plan` does.")] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", "-x", help="Skip the rest after the first failure.")
     ] = False,
@@ -29,7 +87,13 @@ def build(
 ) -> None:
     """Train families and publish their new versions."""
     from modelfactory.commands.build import build_project
+    from modelfactory.store.saved_plan import read_plan
 
+    if plan is not None and (select or exclude or dry_run):
+        raise typer.BadParameter("--plan has its own families, and is to be carried out")
+    if dry_run:
+        _plan(call, select, exclude)
+        return
     result = build_project(
         call.options,
         call.console,
@@ -37,5 +101,6 @@ def build(
         exclude=exclude or (),
         fail_fast=fail_fast,
         threads=threads,
+        plan=None if plan is None else read_plan(plan),
     )
     raise typer.Exit(result.exit_code)

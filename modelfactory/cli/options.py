@@ -38,6 +38,14 @@ class Output(StrEnum):
     CSV = "csv"
 
 
+class PlanOutput(StrEnum):
+    """What `mf plan` writes."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
 class ReviewOutput(StrEnum):
     """What `mf diff` writes."""
 

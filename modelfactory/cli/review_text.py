@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
+from modelfactory.cli.changes import as_cell, as_code, change_lines, markdown_changes, row, shown_at, value_of
 from modelfactory.cli.diagnosing import annotation
-from modelfactory.cli.tables import number, plain
-from modelfactory.commands.review import FamilyReview, Review, ReviewedChange, Trained
-from modelfactory.diagnostics import Place, counted
-from modelfactory.plan.meaning import MISSING, ChangeKind
+from modelfactory.cli.tables import number
+from modelfactory.commands.review import FamilyReview, Review, Trained
+from modelfactory.diagnostics import counted
+from modelfactory.plan.meaning import ChangeKind
 
 SCHEMA = 1
 """Number of the JSON form; it rises when a key changes its meaning or goes."""
@@ -37,10 +36,10 @@ def review_text(review: Review) -> Text:
         text.append("\n")
         text.append(f"{_MARKS[family.change]} {_title(family)}", style=_STYLES[family.change])
         text.append(f"  {_what(family)}", style="bold")
-        text.append(f"  {'  '.join(part for part in (_at(family.at), family.owner) if part)}\n", style="dim")
+        text.append(f"  {'  '.join(part for part in (shown_at(family.at), family.owner) if part)}\n", style="dim")
         width = max((len(change.path) for change in family.changes), default=0)
         for change in family.changes:
-            for line in _change_lines(change, width):
+            for line in change_lines(change, width):
                 text.append(f"    {line}\n")
         for note in _notes(family):
             text.append(f"    {note}\n", style="dim")
@@ -58,14 +57,14 @@ def review_markdown(review: Review) -> str:
         f"{_summary(review)}.",
     ]
     if review.families:
-        lines += ["", "| family | change | owner | declared at | trained |", "| --- | --- | --- | --- | --- |"]
-        lines += [
-            f"| {_code(_title(f))} | {_MARKS[f.change]} **{_what(f)}** | {_cell(f.owner)} | {_code(_at(f.at))} | "
-            f"{_cell(_trained(f.trained) if f.trained else None)} |"
-            for f in review.families
-        ]
+        columns = ("family", "change", "owner", "declared at", "trained")
+        lines += ["", row(*columns), row(*["---"] * len(columns))]
+        for f in review.families:
+            trained = _trained(f.trained) if f.trained else None
+            what = f"{_MARKS[f.change]} **{_what(f)}**"
+            lines.append(row(as_code(_title(f)), what, as_cell(f.owner), as_code(shown_at(f.at)), as_cell(trained)))
     for index, family in enumerate(review.families):
-        changes, notes = _markdown_changes(family), [f"- {note}" for note in _notes(family, trained=False)]
+        changes, notes = markdown_changes(family.changes), [f"- {note}" for note in _notes(family, trained=False)]
         details = [*changes, *([""] if changes and notes else []), *notes]
         if details:
             opened = " open" if index < MOST_OPEN else ""
@@ -100,7 +99,7 @@ def review_annotations(review: Review) -> str:
         if not family.changes:
             lines.append(annotation(level, family.at, title, f"{_MARKS[family.change]} {_title(family)}"))
         for change in family.changes:
-            said = f"{change.path}: {_value(change, change.old)} → {_value(change, change.new)}"
+            said = f"{change.path}: {value_of(change, change.old)} → {value_of(change, change.new)}"
             lines.append(annotation(level, change.new_at or family.at, title, said))
     return "".join(f"{line}\n" for line in lines)
 
@@ -163,41 +162,6 @@ def _trained(trained: Trained) -> str:
     return f"v{trained.version}: {trained.models:,} models of {counted(trained.groups, 'group')}{metrics}; {cost}"
 
 
-def _change_lines(change: ReviewedChange, width: int) -> list[str]:
-    place = change.new_at or change.old_at
-    at = f"  ({_at(place)})" if place else ""
-    if _is_long(change):
-        return [f"{change.path:<{width}}{at}", *(f"  {line}" for line in _unified(change))]
-    if change.old is MISSING and change.new is MISSING:
-        return [f"{change.path:<{width}}  has another value{at}"]
-    return [f"{change.path:<{width}}  {_value(change, change.old)} → {_value(change, change.new)}{at}"]
-
-
-def _markdown_changes(family: FamilyReview) -> list[str]:
-    short = [change for change in family.changes if not _is_long(change)]
-    lines = []
-    if short:
-        lines += ["| value | was | is | asks for | at |", "| --- | --- | --- | --- | --- |"]
-        lines += [
-            f"| {_code(c.path)} | {_code(_value(c, c.old))} | {_code(_value(c, c.new))} | {c.kind} | "
-            f"{_code(_at(c.new_at or c.old_at))} |"
-            for c in short
-        ]
-    for change in family.changes:
-        if _is_long(change):
-            told = _unified(change)
-            fence = "`" * max(3, *(len(run) + 1 for line in told for run in re.findall("`+", line)), 3)
-            lines += [
-                *([""] if lines else []),
-                f"{_code(change.path)}, {change.kind}:",
-                "",
-                f"{fence}diff",
-                *told,
-                fence,
-            ]
-    return lines
-
-
 def _plain_family(family: FamilyReview) -> dict[str, Any]:
     trained = family.trained
     return {
@@ -205,20 +169,11 @@ def _plain_family(family: FamilyReview) -> dict[str, Any]:
         "former_name": family.former,
         "change": family.change,
         "kind": None if family.kind is None else str(family.kind),
-        "changes": [
-            {
-                "path": change.path,
-                **{key: value for key, value in (("old", change.old), ("new", change.new)) if value is not MISSING},
-                "kind": str(change.kind),
-                "old_at": _at(change.old_at),
-                "new_at": _at(change.new_at),
-            }
-            for change in family.changes
-        ],
+        "changes": [change.document() for change in family.changes],
         "parents_changed": family.parents_changed,
         "like": family.like,
         "owner": family.owner,
-        "at": _at(family.at),
+        "at": shown_at(family.at),
         "dependents": list(family.dependents),
         "trained": None
         if trained is None
@@ -231,40 +186,3 @@ def _plain_family(family: FamilyReview) -> dict[str, Any]:
             "expected_cpu_seconds": trained.expected_cpu_seconds,
         },
     }
-
-
-def _at(place: Place | None) -> str | None:
-    return None if place is None else place.shown
-
-
-def _is_long(change: ReviewedChange) -> bool:
-    return any(isinstance(value, str) and "\n" in value.strip() for value in (change.old, change.new))
-
-
-def _unified(change: ReviewedChange) -> list[str]:
-    """Return the lines of two texts that differ, with some around them."""
-    return list(difflib.unified_diff(_lines(change.old), _lines(change.new), lineterm="", n=3))[2:]
-
-
-def _lines(value: Any) -> Sequence[str]:
-    return [] if value is MISSING else str(value).strip("\n").split("\n")
-
-
-def _value(change: ReviewedChange, value: Any) -> str:
-    """Write one side of a change; a parameter that is not given has the default of its class."""
-    if value is MISSING:
-        return "default" if ".params." in change.path else str(MISSING.value)
-    return plain(value)
-
-
-def _code(text: str | None) -> str:
-    """Write a text as code in a cell of a table, whatever is in it."""
-    if not text:
-        return ""
-    shown = " ".join(text.split()).replace("|", "\\|")
-    fence = "``" if "`" in shown else "`"
-    return f"{fence} {shown} {fence}" if "`" in shown else f"{fence}{shown}{fence}"
-
-
-def _cell(text: str | None) -> str:
-    return "" if text is None else " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import glob
 import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelfactory import __version__
-from modelfactory.commands.archiving import start_archiving
-from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
-from modelfactory.commands.logs import Log
+from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs, open_late
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
-from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide, warning
-from modelfactory.plan.fingerprint import plain
+from modelfactory.commands.staleness import check_belongs, check_data, check_libraries, check_unmoved
+from modelfactory.commands.workspace import ProjectOptions, Workspace
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide
+from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.steps import TrainStep
-from modelfactory.project.loading import Project
-from modelfactory.project.variables import resolve_environment
 from modelfactory.store.local import replace_file
+from modelfactory.store.saved_plan import SavedPlan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from modelfactory.spark.inputs import Input
-    from modelfactory.spark.probe import Workers
-
-_PATIENCE = 10.0
-"""Seconds without a sign of life after which a user is told what is waited for."""
 
 
 def build_project(
@@ -47,6 +38,7 @@ def build_project(
     exclude: Sequence[str] = (),
     fail_fast: bool = False,
     threads: int | None = None,
+    plan: SavedPlan | None = None,
 ) -> BuildResult:
     """Start Spark while the project is compiled, then build the chosen families.
 
@@ -57,51 +49,37 @@ def build_project(
         exclude: selectors of families to leave out.
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once; as the target says if None.
+        plan: what to do, instead of selectors.
 
     Raises:
         KeyboardInterrupt: the user interrupted; what is already published stays.
+        PlanStale: something has moved since the plan was made; nothing was built.
         InputError: the project has mistakes, the store or Spark cannot be used, or an input is not as declared;
             nothing was written.
         NothingSelected: no family matches.
         StoreLocked: other builds hold all chosen families.
     """
-    from modelfactory.spark.starting import starting_spark
-
     began = time.monotonic()
-    read = read_project(options)
-    if read.mistakes:
-        read.compile()  # raises them, and those of the compiler
-    project, run = read.project, start_run(read.project.root)
-    cache = cache_folder(options.environ)
-    input_bytes = _input_bytes(project, options.environ)
-    with starting_spark(
-        project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
-    ) as starting:
-        workspace = read.compile(select=select, exclude=exclude)
-        workspace.store.check_writable()
-        reporter.also(_log(run, workspace, reporter).write)
-        reporter.warn(workspace.warnings)
-        _check_unlocked(workspace)
-        compiled = time.monotonic()
-        reporter.run_started(run.run_id, hide(project.target.address, project.shown_as))
-        from modelfactory.spark.session import session_of
 
-        with session_of(starting, name=f"mf {project.spec.name}") as spark:
-            if not starting.embedded:
-                run = _with_workers(spark, run, reporter)
-            reporter.timings({"compile": compiled - began, "spark": time.monotonic() - compiled})
-            done = build(
-                workspace,
-                reporter,
-                session=spark,
-                run=run,
-                fail_fast=fail_fast,
-                threads=threads or project.target.threads,
-                began=began,
-            )
-    if starting.embedded:
-        start_archiving(cache, options.environ)
-    return done
+    def ready(workspace: Workspace) -> None:
+        if plan is not None:
+            check_belongs(plan, workspace.project)
+            check_unmoved(plan, workspace)
+        workspace.store.check_writable()
+        _check_unlocked(workspace)
+
+    only = None if plan is None else [family.name for family in plan.families]
+    with launched(options, reporter, select=select, exclude=exclude, only=only, ready=ready) as launch:
+        return build(
+            launch.workspace,
+            reporter,
+            session=launch.spark,
+            run=launch.run,
+            fail_fast=fail_fast,
+            threads=threads or launch.workspace.project.target.threads,
+            began=began,
+            plan=plan,
+        )
 
 
 def build(
@@ -113,6 +91,7 @@ def build(
     fail_fast: bool = False,
     threads: int = 1,
     began: float | None = None,
+    plan: SavedPlan | None = None,
 ) -> BuildResult:
     """Train the workspace's families and publish their new versions.
 
@@ -127,9 +106,11 @@ def build(
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once.
         began: when the run began, by the monotonic clock; now if None.
+        plan: what the build is to carry out as it stands; the workspace has its families.
 
     Raises:
         KeyboardInterrupt: the user interrupted; what is already published stays.
+        PlanStale: libraries or rows are not those that the plan was made from; nothing was built.
         InputError: an input is not as declared; nothing was written.
     """
     from modelfactory.spark.session import cancel_jobs, limit_batches, pin_settings
@@ -149,6 +130,9 @@ def build(
     inputs = run_interruptibly(prepare, cancel=cancel)
     reporter.timings({"inputs": time.monotonic() - prepared})
     families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
+    if plan is not None:
+        check_libraries(plan, fingerprint(dict(run.libraries)))
+        run_interruptibly(lambda _: check_data(plan, families.count()), cancel=cancel)
 
     def ended(*, interrupted: bool = False) -> BuildResult:
         seconds, results = time.monotonic() - began, families.in_order()
@@ -191,6 +175,25 @@ class _Families:
         self.fail_fast = fail_fast
         self.results: dict[str, FamilyResult] = {}
         self.ended = {step.family: threading.Event() for step in self.steps}
+
+    def count(self) -> dict[str, str]:
+        """Take the censuses of all families that can be counted by now; return the fingerprint of each one's data.
+
+        Raises:
+            InputError: the rows of a family cannot be read, or it has none.
+        """
+        from modelfactory.commands.accounting import data_fingerprint
+        from modelfactory.commands.counting import census_of
+
+        found = {}
+        for step in self.steps:
+            if step.family in self.inputs:
+                census = census_of(
+                    step, self.workspace.family(step.family), self.censuses, self.workspace.environ, lambda: None
+                )
+                found[step.family] = data_fingerprint(census)
+                self.censuses.keep(step, census)
+        return found
 
     def build_all(self, threads: int, cancelled: threading.Event) -> None:
         """Build all families, some at once, in their order.
@@ -303,39 +306,6 @@ def _go_on(cancelled: threading.Event) -> None:
         raise Cancelled
 
 
-def _with_workers(spark: SparkSession, run: Run, reporter: Reporter) -> Run:
-    """Return the run with the versions that its workers have.
-
-    A cluster without a free core lets everybody wait for as long as it has none, and Spark says so in its log alone.
-
-    Raises:
-        InputError: the workers cannot train what is loaded here.
-    """
-    from modelfactory.spark.probe import probe_workers
-    from modelfactory.spark.session import cancel_jobs
-
-    def probe(_: threading.Event) -> Workers:
-        return probe_workers(spark, run.libraries)
-
-    waiting = threading.Timer(_PATIENCE, lambda: reporter.note("still waiting for the first worker of the cluster"))
-    waiting.daemon = True
-    waiting.start()
-    try:
-        workers = run_interruptibly(probe, cancel=lambda: cancel_jobs(spark))
-    finally:
-        waiting.cancel()
-    return dataclasses.replace(run, libraries=dict(workers.libraries))
-
-
-def _log(run: Run, workspace: Workspace, reporter: Reporter) -> Log:
-    """Return the log of a run; a project that was refused has left it as it was."""
-
-    def complain(why: str) -> None:
-        reporter.warn([warning(Code.STORE, f"cannot write {run.events}: {why}")])
-
-    return Log(run.events, shown_as=workspace.project.shown_as, complain=complain)
-
-
 def _check_unlocked(workspace: Workspace) -> None:
     """See that there is something to build before Spark is waited for.
 
@@ -351,32 +321,6 @@ def _check_unlocked(workspace: Workspace) -> None:
         else:
             return
     raise StoreLocked(*held)
-
-
-def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:
-    """Return the size of all files that sources name, counted until it is large; None where it cannot be told."""
-    from modelfactory.spark.settings import SMALL_INPUT
-
-    total = 0
-    for source in project.sources.values():
-        place = None if source.spec.path is None else resolve_environment(source.spec.path, environ)
-        if place is None or "://" in place:
-            return None
-        try:
-            for size in _sizes(project.root, place):
-                total += size
-                if total > SMALL_INPUT:  # a lake may have a million files
-                    return total
-        except OSError:
-            return None
-    return total
-
-
-def _sizes(root: Path, place: str) -> Iterator[int]:
-    for found in glob.iglob(place, root_dir=root):  # noqa: PTH207 - `Path.glob` takes no absolute pattern
-        file = root / found
-        files = file.rglob("*") if file.is_dir() else [file]
-        yield from (f.stat().st_size for f in files if f.is_file())
 
 
 def _write_run_results(run: Run, result: BuildResult) -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from modelfactory.diagnostics import Code, InputError
+from modelfactory.plan.costs import Measured
 from modelfactory.plan.steps import TrainStep
+from modelfactory.project.loading import Family
+from modelfactory.project.variables import hide_environment
 from modelfactory.spark.census import CensusTable, take_census
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
+from modelfactory.store.groups import read_measured
+from modelfactory.store.store import Store
+from modelfactory.store.versions import MODELS
 
 MOST_AT_ONCE = 8
 """Families in one census; more would make one method that the JVM no longer compiles."""
@@ -24,6 +31,7 @@ class Censuses:
 
     def __init__(self, steps: Sequence[TrainStep], inputs: Mapping[str, Input]) -> None:
         self._inputs = inputs
+        self._kept: dict[str, CensusTable] = {}
         self._shares = {step.family: share for share in _shares(steps) for step in share.steps}
 
     def of(self, step: TrainStep, go_on: Callable[[], None] = lambda: None) -> CensusTable:
@@ -41,12 +49,16 @@ class Censuses:
         with share.lock:
             if share.found is None:
                 share.found = self._take(share.steps)
-            found = share.found.pop(step.family, None)
+            found = share.found.pop(step.family, None) or self._kept.pop(step.family, None)
         # What is wrong with another family's columns is not this one's fault.
         if found is not None:
             return found
         go_on()
         return self._take_one(step)
+
+    def keep(self, step: TrainStep, found: CensusTable) -> None:
+        """Give a census back, for the next who asks."""
+        self._kept[step.family] = found
 
     def _take(self, steps: Sequence[TrainStep]) -> dict[str, CensusTable]:
         if len(steps) == 1:
@@ -59,6 +71,44 @@ class Censuses:
 
     def _take_one(self, step: TrainStep) -> CensusTable:
         return take_census([self._inputs[step.family]], classes=[_classes(step)])[0]
+
+
+def census_of(
+    step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str], go_on: Callable[[], None]
+) -> CensusTable:
+    """Return the census of a family that can be trained.
+
+    Raises:
+        InputError: its input cannot be read, has no rows, or null keys where they are an error.
+    """
+    try:
+        found = censuses.of(step, go_on)
+    except SparkFailed as error:
+        said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
+        raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
+    if not len(found.census.group):
+        message = f"the input of family `{family.name}` has no rows"
+        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, step.input_path))
+    if step.null_keys == "error" and found.census.null_key.any():
+        rows = int(found.census.n_rows[found.census.null_key].sum())
+        raise InputError(
+            family.diagnostic(
+                Code.NULL_KEY,
+                f"{rows:,} rows of family `{family.name}` have a null in a group column",
+                ("null_keys",),
+                help="`null_keys: skip` gives them an outcome `null_key`, `group` makes null a group",
+            )
+        )
+    return found
+
+
+def measured_before(store: Store, step: TrainStep) -> Measured | None:
+    """Return what the fits of the same definition took last time, if they are known."""
+    manifest = store.manifest(step.family)
+    version = manifest.version() if manifest else None
+    if version is None or version.fingerprints.definition != step.definition_fingerprint:
+        return None
+    return read_measured(store.files(step.family, version, MODELS))
 
 
 class _Share:

@@ -16,7 +16,7 @@ from modelfactory.commands.workspace import ProjectOptions, Workspace, store_of
 from modelfactory.diagnostics import Diagnostic, InputError, Place, Severity
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
 from modelfactory.plan.compiler import compile_plan
-from modelfactory.plan.meaning import ChangeKind, Meaning
+from modelfactory.plan.meaning import MISSING, ChangeKind, Meaning
 from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.files import find_project_file
@@ -46,6 +46,17 @@ class ReviewedChange:
     kind: ChangeKind
     old_at: Place | None
     new_at: Place | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the change as plain data for JSON; a side that has no value has no key."""
+        sides = (("old", self.old), ("new", self.new))
+        return {
+            "path": self.path,
+            **{key: value for key, value in sides if value is not MISSING},
+            "kind": str(self.kind),
+            "old_at": self.old_at.shown if self.old_at else None,
+            "new_at": self.new_at.shown if self.new_at else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +326,7 @@ def _trained(store: Store, comparison: Comparison, old: TrainStep | None, new: T
     if version is None:
         return None
     expected = None
-    if comparison.kind in (ChangeKind.BREAKING, ChangeKind.RETRAIN) and old is not None and new is not None:
+    if comparison.kind is not None and comparison.kind.decides_models and old is not None and new is not None:
         from modelfactory.plan.costs import relative_cost  # NumPy is for those who have models
 
         models = max(_models(version), 1)

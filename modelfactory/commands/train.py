@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,26 +14,22 @@ import pyarrow.parquet as pq
 
 from modelfactory import __version__
 from modelfactory.commands.accounting import data_fingerprint, faults, group_table, quantiles, refusal, statuses
-from modelfactory.commands.counting import Censuses
+from modelfactory.commands.counting import Censuses, census_of, measured_before
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, InputError
-from modelfactory.plan.costs import Measured
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
-from modelfactory.project.loading import Family
 from modelfactory.project.variables import hide_environment, resolve_variables
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import FITTED_FOLDER, Outcomes, Scratch, train_groups
-from modelfactory.store.groups import read_measured
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, MeaningRecord, VersionRecord
-from modelfactory.store.store import Store
-from modelfactory.store.versions import MODELS, Staging, next_number, publish_version, stage_version
+from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,10 +67,10 @@ def train_family(
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
     store.check_unlocked(step.family)
-    found = _census(step, family, censuses, workspace.environ, go_on)
+    found = census_of(step, family, censuses, workspace.environ, go_on)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
-    schedule = schedule_groups(step, found.census, slots=slots, measured=_measured(store, step))
+    schedule = schedule_groups(step, found.census, slots=slots, measured=measured_before(store, step))
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
     go_on()
     with store.locked(step.family, run_id=run.run_id) as hold:
@@ -144,39 +140,6 @@ class _Clock:
     @property
     def training_seconds(self) -> float:
         return self.training_ended - self.training_began
-
-
-def _census(
-    step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str], go_on: Callable[[], None]
-) -> CensusTable:
-    try:
-        found = censuses.of(step, go_on)
-    except SparkFailed as error:
-        said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
-        raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
-    if not len(found.census.group):
-        message = f"the input of family `{family.name}` has no rows"
-        raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, step.input_path))
-    if step.null_keys == "error" and found.census.null_key.any():
-        rows = int(found.census.n_rows[found.census.null_key].sum())
-        raise InputError(
-            family.diagnostic(
-                Code.NULL_KEY,
-                f"{rows:,} rows of family `{family.name}` have a null in a group column",
-                ("null_keys",),
-                help="`null_keys: skip` gives them an outcome `null_key`, `group` makes null a group",
-            )
-        )
-    return found
-
-
-def _measured(store: Store, step: TrainStep) -> Measured | None:
-    """Return what the fits of the same definition took last time, if they are known."""
-    manifest = store.manifest(step.family)
-    version = manifest.version() if manifest else None
-    if version is None or version.fingerprints.definition != step.definition_fingerprint:
-        return None
-    return read_measured(store.files(step.family, version, MODELS))
 
 
 def _train(

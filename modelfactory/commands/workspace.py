@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -111,6 +111,7 @@ class ReadProject:
         exclude: Sequence[str] = (),
         may_be_empty: bool = False,
         whole: bool = True,
+        only: Collection[str] | None = None,
     ) -> Workspace:
         """Choose families and compile them.
 
@@ -119,6 +120,7 @@ class ReadProject:
             exclude: selectors of families to leave out.
             may_be_empty: accept a selection that matches nothing.
             whole: compile the families that are not chosen too, to find their mistakes.
+            only: names of the families, instead of selectors.
 
         Raises:
             InputError: with every mistake that was found.
@@ -127,12 +129,14 @@ class ReadProject:
         project, options = self.project, self.options
         facts = learn_classes(project, cache_folder(options.environ))
         chosen = select_families(project.families, select, exclude)
+        if only is not None:
+            chosen = tuple(family for family in project.families if family.name in only)
         plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
         if any(diagnostic.severity == Severity.ERROR for diagnostic in found):
             raise InputError(*found, *warnings)
-        if not chosen and not may_be_empty:
+        if not chosen and not may_be_empty and only is None:
             raise NothingSelected(_nothing(project, select))
         names = {family.name for family in chosen}
         steps = tuple(step for step in plan.steps if step.family in names)

@@ -107,7 +107,7 @@ def compare(
 
 def _changes(old: Known, new: Known) -> tuple[Change, ...]:
     changes = differences(old.meaning, new.meaning) if old.meaning and new.meaning else ()
-    if old.definition != new.definition and gravest(changes) not in (ChangeKind.BREAKING, ChangeKind.RETRAIN):
+    if old.definition != new.definition and not any(c.kind.decides_models for c in changes):
         # Not a value that may be shown: one of the environment, or of a definition that was not kept.
         unseen = "environment" if old.meaning is not None else "definition"
         changes = (Change(path=(unseen,), old=MISSING, new=MISSING, kind=ChangeKind.RETRAIN), *changes)

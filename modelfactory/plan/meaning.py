@@ -32,6 +32,11 @@ class ChangeKind(StrEnum):
     RETEST = "re-test"
     METADATA = "metadata"
 
+    @property
+    def decides_models(self) -> bool:
+        """Whether models have to be trained for it."""
+        return self in (ChangeKind.BREAKING, ChangeKind.RETRAIN)
+
 
 _INTERFACE = frozenset({"group_by", "features", "feature_order", "label", "task"})
 """Keys that decide what a model is asked with and what it answers: whoever uses the models has to change too."""

@@ -58,11 +58,13 @@ class Schedule:
         status: the outcome that is certain before training, empty text where the group is to be trained.
         bin: number of the bin, from 0 by falling cost; -1 where the group is not trained.
         n_bins: how many bins there are.
+        seconds: processor seconds that each group is expected to take; 0 where it is not trained.
     """
 
     status: npt.NDArray[np.object_]
     bin: npt.NDArray[np.int32]
     n_bins: int
+    seconds: Floats
 
     @property
     def to_train(self) -> Bools:
@@ -95,7 +97,9 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Me
     costs = expected_seconds(step.fit, census.group[train], n_rows, measured)
     n_bins = min(len(costs), BINS_PER_SLOT * slots, max(slots, math.ceil(costs.sum() / BIN_SECONDS)))
     bins[train] = place(costs, census.group[train], n_bins)
-    return Schedule(status, bins, n_bins)
+    seconds = np.zeros(len(status))
+    seconds[train] = costs
+    return Schedule(status, bins, n_bins, seconds)
 
 
 def place(costs: Floats, identity: Ints, n_bins: int) -> npt.NDArray[np.int32]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support import RecordingReporter
 
-from modelfactory.commands import build as building
+from modelfactory.commands import launching
 from modelfactory.commands.run import start_run
 
 
@@ -18,9 +18,9 @@ def test_a_cluster_that_gives_no_worker_is_waited_for_and_the_user_is_told(tmp_p
         time.sleep(answers_after)
         return SimpleNamespace(libraries={**libraries, "numpy": "0.0.1"})
 
-    monkeypatch.setattr(building, "_PATIENCE", 0.1)
+    monkeypatch.setattr(launching, "_PATIENCE", 0.1)
     monkeypatch.setattr("modelfactory.spark.probe.probe_workers", probe)
     reporter = RecordingReporter()
-    run = building._with_workers(None, start_run(tmp_path), reporter)
+    run = launching._with_workers(None, start_run(tmp_path), reporter)
     assert run.libraries["numpy"] == "0.0.1"  # the workers', since they make the models
     assert reporter.of("note") == [("still waiting for the first worker of the cluster",)] * told
