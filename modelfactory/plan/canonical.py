@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelfactory.diagnostics import hide
-from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
@@ -102,7 +101,7 @@ def _source(source: SourceRead) -> dict[str, Any]:
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what says nothing: null, and what is empty."""
-    return {key: value for key, value in plain(values).items() if value not in (None, [], {})}
+    return {key: value for key, value in values.items() if value not in (None, [], {})}
 
 
 def _written(value: Any, by_path: Mapping[str, ClassFacts]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 def fingerprint(value: Any) -> str:
     """Return the SHA-256 of a plain value in canonical JSON: mappings by key, dataclasses as mappings."""
-    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
