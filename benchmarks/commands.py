@@ -49,7 +49,7 @@ def command_timings(folder: Path) -> list[Timing]:
         return _least([str(dbt), *arguments], runs, {"DBT_SEND_ANONYMOUS_USAGE_STATS": "0"})
 
     cold = by_dbt("parse", *there, runs=1)
-    return [
+    timings = [
         Timing("`--help`", _least([*MF, "--help"]), by_dbt("--help")),
         Timing(f"`parse`, {NODES:,} families, cold", _least([*MF, "parse", *place]), cold),
         Timing("the same again", _least([*MF, "parse", *place]), by_dbt("parse", *there)),
@@ -57,6 +57,8 @@ def command_timings(folder: Path) -> list[Timing]:
             "`ls --select tag:…`", _least([*MF, "ls", "-s", "tag:t3", *place]), by_dbt("ls", "-s", "tag:t3", *there)
         ),
     ]
+    _change_a_tenth(project)
+    return [*timings, Timing("`diff HEAD`, a tenth of the files changed", _least([*MF, "diff", "HEAD", *place]), None)]
 
 
 def start_timings(folder: Path, cache: Path) -> list[Timing]:
@@ -104,28 +106,78 @@ def _install_dbt(folder: Path) -> Path | None:
 
 
 def _thousand_families(folder: Path) -> Path:
-    documents: dict[str, object] = {
-        "mf_project.yml": {"name": "thousand"},
-        "sources/rows.yml": {"sources": [{"name": "rows", "path": "data/rows.parquet"}]},
+    """Write a project of a hundred files in ten folders, one half YAML and one half TOML, and commit it."""
+    sources = "".join(f"  - {{name: rows_{n}, path: data/rows_{n}.parquet}}\n" for n in range(20))
+    files = {
+        "mf_project.yml": "name: thousand\nvars: {least: 20}\ndefaults: {owner: team}\n",
+        "sources/rows.yml": f"sources:\n{sources}",
+        **{f"families/area_{n}/_defaults.yml": _DEFAULTS for n in range(10)},
     }
-    for number in range(NODES):
-        family = {
-            "name": f"family_{number}",
-            "description": f"The models of number {number}",
-            "tags": [f"t{number % 10}", "nightly"],
-            "owner": f"team-{number % 7}",
-            "group_by": ["shop", "sku"],
-            "source": "rows",
-            "where": f"kind = {number}",
-            "features": ["price", "stock", "weekday", "holiday"],
-            "label": "sold",
-            "estimator": {"class": "Ridge", "params": {"alpha": 1.0}},
-            "evaluate": {"holdout": 0.2, "metrics": ["rmse", "mae"]},
-            "min_rows": 20,
-        }
-        documents[f"families/family_{number}.yml"] = {"families": [family]}
-    write_files(folder, documents)
+    for number in range(100):
+        place = f"families/area_{number % 10}/f{number}"
+        families = range(number * 10, number * 10 + 10)
+        if number % 2:
+            files[f"{place}.toml"] = "\n".join(_TOML.format(n=n, source=n % 20, tag=n % 50) for n in families)
+        else:
+            files[f"{place}.yml"] = "families:\n" + "".join(
+                _YAML.format(
+                    n=n, tag=n % 50, input=(_SQL if n % 3 == 0 else "source: rows_{source}").format(source=n % 20)
+                )
+                for n in families
+            )
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    who = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    commands: list[list[str]] = [["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "all"]]
+    for command in commands:
+        subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+def _change_a_tenth(project: Path) -> None:
+    """Change the families of every tenth file, as a pull request would."""
+    for file in sorted(project.glob("families/*/*"))[::10]:
+        file.write_text(
+            file.read_text(encoding="utf-8").replace("rmse, mae", "rmse").replace("alpha = 1.5", "alpha = 2")
+        )
+
+
+_DEFAULTS = """\
+min_rows: ${var:least}
+evaluate: {holdout: 0.2, metrics: [rmse, mae]}
+tags: [nightly]
+"""
+_SQL = "sql: select *, price * 2 as twice from {{{{ source('rows_{source}') }}}} where price > 0"
+_YAML = """\
+  - name: family_{n}
+    description: The models of number {n}
+    group_by: [shop, sku]
+    {input}
+    features: [price, stock, weekday, {{name: region, kind: categorical}}]
+    label: sold
+    estimator: {{class: RandomForestRegressor, params: {{n_estimators: 50, min_samples_leaf: 5}}}}
+    preprocess:
+      numeric: [{{class: SimpleImputer, params: {{strategy: median}}}}, StandardScaler]
+      categorical: [{{class: OneHotEncoder, params: {{handle_unknown: ignore}}}}]
+    tags: [t{tag}]
+    meta: {{ticket: T-{n}}}
+"""
+_TOML = """\
+[[families]]
+name = "family_{n}"
+description = "The models of number {n}"
+group_by = ["shop", "sku"]
+source = "rows_{source}"
+features = ["price", "stock", "weekday"]
+label = "sold"
+preprocess = {{ numeric = ["StandardScaler"] }}
+tags = ["t{tag}"]
+
+[families.estimator]
+class = "Ridge"
+params = {{ alpha = 1.5 }}
+"""
 
 
 def _thousand_models(folder: Path) -> Path:
