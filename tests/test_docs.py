@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from support import PROJECTS, ROOT, load, workspace_of, write_project
+from typer.testing import CliRunner
 
 from modelfactory.cli.app import app
 from modelfactory.diagnostics import Code
@@ -237,6 +240,44 @@ def test_the_tests_that_prove_a_promise_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_prose_fits_the_page(page: Path) -> None:
     long = [
-        line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and not line.startswith("|")
+        line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and line[:1] not in ("|", "<")
     ]
     assert not long
+
+
+REVIEWED = (
+    ("families/arrival/routes.yml", "n_estimators: 20", "n_estimators: 50"),
+    ("families/arrival/routes.yml", "[dep_delay, hour, month]", "[dep_delay, hour]"),
+    ("families/arrival/planes.yml", "Does a plane", "Can a plane"),
+    ("families/punctuality/late.yml", "arr_delay > 15 as late", "arr_delay > 20 as late"),
+    ("families/punctuality/late.yml", "name: late_by_carrier", "name: late_per_carrier"),
+    (
+        "families/punctuality/late.yml",
+        "families:\n",
+        "moved: [{from: late_by_carrier, to: late_per_carrier}]\nfamilies:\n",
+    ),
+)
+"""The change of the flights project whose comment docs/review.md shows."""
+
+
+def test_the_comment_in_the_review_page_is_what_diff_writes(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder = tmp_path / "flights"
+    shutil.copytree(FLIGHTS, folder, ignore=shutil.ignore_patterns("data", "store", "target"))
+    who = ["-c", "user.name=someone", "-c", "user.email=some@one", "-c", "init.defaultBranch=main"]
+    for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "first"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    subprocess.run(["git", "branch", "--move", "main"], cwd=folder, check=True)
+    for file, old, new in REVIEWED:
+        text = (folder / file).read_text(encoding="utf-8")
+        assert old in text
+        (folder / file).write_text(text.replace(old, new), encoding="utf-8")
+    arguments = ["diff", "main", "--output", "markdown", "--project-dir", str(folder)]
+    comment = CliRunner().invoke(app, arguments).stdout
+    page = DOCS / "review.md"
+    text = page.read_text(encoding="utf-8")
+    shown = f"<!-- mf diff -->\n\n{comment}\n<!-- end -->"
+    if request.config.getoption("--update-snapshots"):
+        page.write_text(
+            re.sub(r"<!-- mf diff -->.*?<!-- end -->", lambda _: shown, text, flags=re.DOTALL), encoding="utf-8"
+        )
+    assert shown in page.read_text(encoding="utf-8")

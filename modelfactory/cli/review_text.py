@@ -18,7 +18,7 @@ from modelfactory.plan.meaning import ChangeKind
 SCHEMA = 1
 """Number of the JSON form; it rises when a key changes its meaning or goes."""
 MOST_OPEN = 5
-"""Families whose changes a comment shows unfolded."""
+"""Families whose changes a comment shows unfolded, if models change."""
 _MARKS = {"added": "+", "removed": "-", "renamed": "»", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "renamed": "cyan", "changed": "yellow"}
 _MEANS = {
@@ -57,17 +57,18 @@ def review_markdown(review: Review) -> str:
         f"{_summary(review)}.",
     ]
     if review.families:
-        columns = ("family", "change", "owner", "declared at", "trained")
+        known = any(f.trained for f in review.families)
+        columns = ("family", "change", "owner", "declared at", *(["trained"] if known else []))
         lines += ["", row(*columns), row(*["---"] * len(columns))]
         for f in review.families:
-            trained = _trained(f.trained) if f.trained else None
+            trained = [as_cell(_trained(f.trained) if f.trained else None)] if known else []
             what = f"{_MARKS[f.change]} **{_what(f)}**"
-            lines.append(row(as_code(_title(f)), what, as_cell(f.owner), as_code(shown_at(f.at)), as_cell(trained)))
+            lines.append(row(as_code(_title(f)), what, as_cell(f.owner), as_code(shown_at(f.at)), *trained))
     for index, family in enumerate(review.families):
         changes, notes = markdown_changes(family.changes), [f"- {note}" for note in _notes(family, trained=False)]
         details = [*changes, *([""] if changes and notes else []), *notes]
         if details:
-            opened = " open" if index < MOST_OPEN else ""
+            opened = " open" if index < MOST_OPEN and family.kind and family.kind.decides_models else ""
             title = f"<code>{_title(family)}</code>: {_what(family)}"
             lines += ["", f"<details{opened}><summary>{title}</summary>", "", *details, "", "</details>"]
     kinds = [kind for kind in ChangeKind if any(change.kind == kind for f in review.families for change in f.changes)]
