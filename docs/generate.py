@@ -307,9 +307,13 @@ def _command_sections() -> Iterator[str]:
         hints = typing.get_type_hints(info.callback, include_extras=True)
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option"]
-        usage = " ".join(["mf", name, *(p.name.upper() for p in arguments), *(["[OPTIONS]"] if options else [])])
+        words = [p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments]
+        usage = " ".join(["mf", name, *words, *(["[OPTIONS]"] if options else [])])
         yield f"### mf {name}\n\n{' '.join(inspect.getdoc(info.callback).split())}\n\n```\n{usage}\n```\n"
-        rows = [(f"`{p.name.upper()}`", _value(hints[p.name]), "**required**", p.help) for p in arguments]
+        rows = [
+            (f"`{p.name.upper()}`", _value(hints[p.name]), "**required**" if p.required else "–", p.help)
+            for p in arguments
+        ]
         rows += [_option_row(p, hints) for p in options if p.rich_help_panel != PROJECT]
         if rows:
             yield _table(("option", "value", "default", "meaning"), rows)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelfactory import __version__
+from modelfactory.cli.formatting import add_formatting
 from modelfactory.cli.options import (
     Debug,
     Exclude,
@@ -338,3 +339,6 @@ def show(
             write_group(console, show_group(workspace, family, group), as_json=as_json)
         else:
             write_details(console, show_family(workspace, family), as_json=as_json, now=datetime.now(UTC))
+
+
+add_formatting(app, _console)
