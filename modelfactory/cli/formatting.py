@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import Debug, Log, LogFormat, ProjectDir, Quiet
+from modelfactory.cli.options import Debug, Log, LogFormat, ProfilesDir, ProjectDir, Quiet, Target, Vars
 from modelfactory.diagnostics import InputError, counted
 
 if TYPE_CHECKING:
@@ -68,3 +68,27 @@ def add_formatting(app: typer.Typer, opened: _Opened) -> None:
                 raise InputError(*given.mistakes)
             if keep and n_changed:
                 raise typer.Exit(1)
+
+    @app.command(context_settings={"ignore_unknown_options": True})
+    def parse_files(
+        files: Annotated[list[str], typer.Argument(help="Files and folders; other options of `parse`, too.")],
+        project_dir: ProjectDir = None,
+        target: Target = None,
+        variables: Vars = "",
+        profiles_dir: ProfilesDir = None,
+        log_format: Log = LogFormat.TEXT,
+    ) -> None:
+        """Check the projects that some files belong to, each as `parse` does; for pre-commit."""
+        from modelfactory.commands.fmt import project_folders
+
+        given = {"--target": target, "--vars": variables, "--profiles-dir": profiles_dir, "--log-format": log_format}
+        options = [f"{name}={value}" for name, value in given.items() if value]
+        options += [word for word in files if word.startswith("-")]
+        paths = [Path(word) for word in files if not word.startswith("-")]
+        folders = [project_dir] if project_dir else project_folders(paths)
+        ends = [0]
+        for folder in folders:
+            if len(folders) > 1 and log_format == LogFormat.TEXT:
+                typer.echo(f"in {folder}", err=True)
+            ends.append(app(["parse", f"--project-dir={folder}", *options], standalone_mode=False) or 0)
+        raise typer.Exit(max(ends))

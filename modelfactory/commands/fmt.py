@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,27 +113,26 @@ def format_paths(paths: Sequence[Path], project_dir: Path | None, environ: Mappi
     Raises:
         InputError: a path does not exist.
     """
-    missing = [path for path in paths if not path.exists()]
+    missing = [
+        input_error(Code.UNREADABLE, "there is no such file or folder", file=path)
+        for path in paths
+        if not path.exists()
+    ]
     if missing:
-        raise InputError(
-            *(
-                Diagnostic(code=Code.UNREADABLE, message="there is no such file or folder", file=str(path))
-                for path in missing
-            )
-        )
+        raise InputError(*(diagnostic for error in missing for diagnostic in error.diagnostics))
     result = Formatting()
     known: dict[Path, frozenset[Path]] = {}
     chosen: dict[Path, Path] = {}
     for path in map(_absolute, paths):
         found: dict[Path, Path] = {}
-        for project_file in [find_project_file(project_dir, search_parents=False)] if project_dir else _projects(path):
-            if project_file not in known:
+        for root in [_absolute(project_dir)] if project_dir else project_folders([path]):
+            if root not in known:
+                known[root] = frozenset()
                 try:
-                    known[project_file] = frozenset(project_files(project_file, environ))
+                    known[root] = frozenset(project_files(find_project_file(root, search_parents=False), environ))
                 except InputError as error:
                     result.mistakes += error.diagnostics
-                    known[project_file] = frozenset()
-            found |= {file: project_file.parent for file in known[project_file] if file.is_relative_to(path)}
+            found |= {file: root for file in known[root] if file.is_relative_to(path)}
         if not found and path.is_file():
             result.strangers.append(_name(path))
         chosen |= found
@@ -160,21 +160,19 @@ def project_files(project_file: Path, environ: Mapping[str, str]) -> Iterator[Pa
     yield from sorted(files)
 
 
-def projects_of(paths: Iterable[Path]) -> list[Path]:
-    """Return the project files of the projects that some files and folders are in, sorted; those below folders too."""
-    return sorted({project_file for path in paths for project_file in _projects(_absolute(path))})
-
-
-def _projects(path: Path) -> Iterator[Path]:
-    try:
-        yield find_project_file(path if path.is_dir() else path.parent, search_parents=True)
-    except InputError as error:
-        if any(diagnostic.code != Code.NO_PROJECT for diagnostic in error.diagnostics):
-            raise
-    if path.is_dir():
-        for folder, folders, names in os.walk(path):
+def project_folders(paths: Iterable[Path]) -> list[Path]:
+    """Return the folders of the projects that some files and folders are in, and of those below the folders."""
+    found = set()
+    for path in map(_absolute, paths):
+        found |= set(itertools.islice(filter(_is_project, [path, *path.parents]), 1))
+        for folder, folders, _ in os.walk(path):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            yield from (Path(folder, name) for name in names if name in PROJECT_FILES)
+            found |= set(filter(_is_project, [Path(folder)]))
+    return sorted(found)
+
+
+def _is_project(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in PROJECT_FILES)
 
 
 def _folders(values: Mapping[str, Any], key: str) -> list[str]:

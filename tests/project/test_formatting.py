@@ -564,7 +564,7 @@ def test_any_yaml_is_written_properly(document: tuple[str, list[str]], order: Ke
     written_properly(document, ".yml", order)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(toml_documents(), st.sampled_from([DEFINITIONS, PROJECT, NONE]))
 def test_any_toml_is_written_properly(document: tuple[str, list[str]], order: KeyOrder) -> None:
     written_properly(document, ".toml", order)
