@@ -140,6 +140,7 @@ CODES: Mapping[Code, str] = {
     Code.EMPTY_FILE: "A file is empty, or holds comments only.",
     Code.SYNTAX: "A file is not valid YAML or TOML.",
     Code.DUPLICATE_KEY: "A key stands twice in one mapping.",
+    Code.CANNOT_FORMAT: "`mf fmt` has no canonical form for a file and leaves it as it is; a warning.",
     Code.UNKNOWN_KEY: "A key that the file may not have.",
     Code.BAD_VALUE: "A value of the wrong kind or outside its limits, or a key that is missing.",
     Code.UNKNOWN_PARAMETER: "A parameter that the class does not take.",
@@ -314,14 +315,8 @@ def _command_sections() -> Iterator[str]:
         hints = typing.get_type_hints(info.callback, include_extras=True)
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         options = [p for p in command.params if p.param_type_name == "option"]
-        usage = " ".join(
-            [
-                "mf",
-                name,
-                *(p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments),
-                *(["[OPTIONS]"] if options else []),
-            ]
-        )
+        words = [p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments]
+        usage = " ".join(["mf", name, *words, *(["[OPTIONS]"] if options else [])])
         yield f"### mf {name}\n\n{' '.join(inspect.getdoc(info.callback).split())}\n\n```\n{usage}\n```\n"
         rows = [
             (f"`{p.name.upper()}`", _value(hints[p.name]), "**required**" if p.required else "–", p.help)

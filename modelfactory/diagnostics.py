@@ -29,6 +29,7 @@ class Code(StrEnum):
     EMPTY_FILE = "MF104"
     SYNTAX = "MF105"
     DUPLICATE_KEY = "MF106"
+    CANNOT_FORMAT = "MF107"
     UNKNOWN_KEY = "MF201"
     BAD_VALUE = "MF202"
     UNKNOWN_PARAMETER = "MF203"
@@ -257,9 +258,10 @@ def input_error(code: Code, message: str, *, file: Path | str | None = None, hel
     )
 
 
-def warning(code: Code, message: str, *, help: str | None = None) -> Diagnostic:
+def warning(code: Code, message: str, *, file: str | None = None, help: str | None = None) -> Diagnostic:
     """Make a warning that has no place inside a file."""
-    return Diagnostic(code=code, message=message, help=help, severity=Severity.WARNING)
+    place = None if file is None else Place(file=file)
+    return Diagnostic(code=code, message=message, place=place, help=help, severity=Severity.WARNING)
 
 
 def hide(text: str, shown_as: Mapping[str, str]) -> str:

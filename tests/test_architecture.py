@@ -100,6 +100,7 @@ def command(*arguments: str) -> str:
         ("build", "--help"),
         ("ls", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
         ("parse", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
+        ("fmt", "--check", "--quiet", str(PROJECTS)),
     ],
     ids=lambda a: " ".join(a[:2]),
 )

@@ -62,6 +62,10 @@ class ShowOutput(StrEnum):
     JSON = "json"
 
 
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[PATHS]...", help="Files and folders of projects; by default the whole project."),
+]
 ProjectDir = Annotated[
     Path | None,
     typer.Option(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Select
+from modelfactory.cli.options import Exclude, Paths, Select
 from modelfactory.cli.running import Invocation, command
 from modelfactory.diagnostics import InputError, MfError, counted
+
+if TYPE_CHECKING:
+    from modelfactory.commands.workspace import ProjectOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -50,12 +54,29 @@ def debug(
         raise typer.Exit(MfError.exit_code)
 
 
-def parse(call: Invocation) -> None:
-    """Check the whole project and report every mistake at once."""
-    from modelfactory.commands.workspace import open_workspace
+def parse(call: Invocation, paths: Paths = None) -> None:
+    """Check the whole project and report every mistake at once; of files, the projects that they belong to."""
+    from modelfactory.commands.fmt import project_folders
 
     call.console.diagnostics_are_data = True
-    workspace = open_workspace(call.options, may_be_empty=True)
+    if paths is None or call.options.project_dir is not None:
+        _parse(call, call.options)
+        return
+    ends = [0]
+    for folder in project_folders(paths):
+        try:
+            _parse(call, dataclasses.replace(call.options, project_dir=folder))
+        except MfError as error:
+            call.console.note(f"in {folder}")
+            call.console.error(error)
+            ends.append(error.exit_code)
+    raise typer.Exit(max(ends))
+
+
+def _parse(call: Invocation, options: ProjectOptions) -> None:
+    from modelfactory.commands.workspace import open_workspace
+
+    workspace = open_workspace(options, may_be_empty=True)
     call.console.warn(workspace.warnings)
     families, sources = len(workspace.families), len(workspace.project.sources)
     name = workspace.project.spec.name

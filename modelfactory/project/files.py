@@ -146,6 +146,15 @@ def read_mapping(text: str, *, option: str) -> dict[str, Any]:
     return data
 
 
+def read_plain(text: str, suffix: str) -> Any:
+    """Read a YAML or TOML text that is in no file.
+
+    Raises:
+        InputError: the text is not valid.
+    """
+    return _read_plain(Document(Path(f"text{suffix}"), "text", text, {}))
+
+
 def _read_plain(draft: Document) -> Any:
     try:
         return _plain(_read_toml(draft) if draft.file.suffix == ".toml" else _read_yaml(draft))

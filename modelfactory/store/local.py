@@ -196,11 +196,19 @@ class _Locked:
         """Do nothing: the system does not take a lock away."""
 
 
-def replace_file(file: Path, text: str) -> None:
-    """Replace a file's content in one step that survives a crash of the machine."""
+def replace_file(file: Path, text: str, *, mode: int | None = None) -> None:
+    """Replace a file's content in one step that survives a crash of the machine.
+
+    Args:
+        file: the file.
+        text: its new content.
+        mode: its permissions; those of a new file if None.
+    """
     draft = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("w", encoding="utf-8") as out:
+        with draft.open("w", encoding="utf-8", newline="\n") as out:
+            if mode is not None:
+                draft.chmod(mode)
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
