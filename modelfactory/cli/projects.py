@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Select
+from modelfactory.cli.options import Exclude, Select, Selector
 from modelfactory.cli.running import Invocation, command
 from modelfactory.diagnostics import InputError, MfError, counted
 
@@ -62,11 +62,11 @@ def parse(call: Invocation) -> None:
     call.console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
 
 
-def compile(call: Invocation, select: Select = None, exclude: Exclude = None) -> None:
+def compile(call: Invocation, select: Select = None, exclude: Exclude = None, selector: Selector = None) -> None:
     """Print the training plan and write it to target/compiled."""
     from modelfactory.commands.compile import write_compiled
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(call.options, select=select or (), exclude=exclude or ())
+    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), selector=selector)
     call.console.warn(workspace.warnings)
     call.console.data(write_compiled(workspace))

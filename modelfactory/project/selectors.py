@@ -239,7 +239,7 @@ def default_method(value: str) -> str:
 _BEFORE = re.compile(r"(?:(?P<around>[0-9]*)@)?(?:(?P<parents>[0-9]*)\+)?")
 _BEHIND = re.compile(r"\+(?P<children>[0-9]*)")
 _AT_THE_END = re.compile(rf"{_BEHIND.pattern}\Z")
-_METHOD = re.compile(r"([\w.-]*):")
+_METHOD = re.compile(r"([\w.]*|config\.[\w.-]+):")
 _NOT = re.compile(r"!\s*|not(?:\s+(?=[^\s,)])|(?=\())")
 _COMMA_HELP = "`a,b` without a space is what both choose, `a b` what either does"
 
@@ -412,7 +412,7 @@ def _digits(steps: int | None) -> str:
     return "" if steps is None else str(steps)
 
 
-_LIKE_GRAMMAR = re.compile(r"[(!]|[0-9]*[@+]|[\w.-]*:|not(?:\(|\Z)")
+_LIKE_GRAMMAR = re.compile(r"[(!]|[0-9]*(?:[@+]|\Z)|[\w.]*:|config\.|not(?:\(|\Z)")
 
 
 def _criterion_text(criterion: Criterion) -> str:

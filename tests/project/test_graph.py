@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelfactory.project.graph import Graph, source_id
@@ -47,6 +47,7 @@ def test_a_source_and_a_family_may_have_one_name() -> None:
     assert graph.find_cycle() is None
 
 
+@settings(deadline=None)
 @given(graphs(), st.data(), st.integers(0, 4))
 def test_ancestors_are_the_closure_of_parents_and_descendants_its_reverse(
     graph: Graph, data: st.DataObject, depth: int
@@ -60,6 +61,7 @@ def test_ancestors_are_the_closure_of_parents_and_descendants_its_reverse(
     }
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_parents_come_first_and_the_rest_stays_as_it_is(graph: Graph) -> None:
     ordered = graph.in_order()
@@ -76,6 +78,7 @@ def test_without_edges_the_order_is_that_of_the_project() -> None:
     assert Graph(("b", "c", "a"), {}).in_order() == ("b", "c", "a")
 
 
+@settings(deadline=None)
 @given(graphs(acyclic=False))
 def test_a_cycle_is_found_if_there_is_one(graph: Graph) -> None:
     cycle = graph.find_cycle()

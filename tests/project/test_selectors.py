@@ -6,7 +6,7 @@ import dataclasses
 import typing
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from modelfactory.commands.report import FamilyStatus
@@ -76,6 +76,7 @@ OPERATORS = [
         ("config.meta.my-key:b", Criterion("config", ("meta", "my-key"), "b")),
         ("config.estimator.params.alpha:>10", Criterion("config", ("estimator", "params", "alpha"), ">10")),
         ("families/a", Criterion("path", (), "families/a")),
+        ("my-folder:a/b", Criterion("path", (), "my-folder:a/b")),
         ("families/**/*.toml", Criterion("path", (), "families/**/*.toml")),
         ("path:a", Criterion("path", (), "a")),
         ("a.yml", Criterion("file", (), "a.yml")),
@@ -247,14 +248,19 @@ def _typed(criterion: Criterion) -> bool:
     return not criterion.value.rstrip("0123456789").endswith("+")
 
 
-_criteria = st.one_of(
-    st.builds(Criterion, st.sampled_from(["fqn", "tag", "owner"]), st.just(()), _value),
-    st.builds(lambda v: Criterion(default_method(v), (), v), _value | st.sampled_from(["not", "a/b", "x.yml", "!a"])),
-    st.builds(lambda keys, v: Criterion("config", tuple(keys), v), st.lists(st.sampled_from("ab"), min_size=1), _value),
-).filter(_typed)
+@st.composite
+def criteria(draw: st.DrawFn) -> Criterion:
+    value = draw(_value | st.sampled_from(["not", "a/b", "x.yml", "!a", "12"]))
+    method = draw(st.sampled_from(["tag", "config", default_method(value)]))
+    arguments = tuple(draw(st.lists(st.sampled_from("ab"), min_size=1))) if method == "config" else ()
+    made = Criterion(method, arguments, value)
+    assume(_typed(made))
+    return made
+
+
 _steps = st.none() | st.integers(0, 12)
 expressions: st.SearchStrategy[Expression] = st.recursive(
-    _criteria,
+    criteria(),
     lambda inner: st.one_of(
         st.builds(Walk, inner, _steps, _steps).filter(lambda w: (w.parents, w.children) != (0, 0)),
         st.builds(Around, inner, _steps),
@@ -266,13 +272,16 @@ expressions: st.SearchStrategy[Expression] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(expressions)
 @example(fqn("not"))
+@example(Walk(fqn("0"), 0, None))
 @example(AnyOf((fqn("a"), AnyOf((fqn("not"), Not(fqn("(x)")))))))
 def test_what_is_written_out_is_read_back(expression: Expression) -> None:
     assert parsed(text_of(expression)) == expression
 
 
+@settings(deadline=None)
 @given(st.text("ab+@(),!:. \t*[]0129-_/", max_size=20) | st.text(max_size=20))
 @example("+" + "9" * 5000)
 @example("9" * 5000 + "+a")
