@@ -67,6 +67,17 @@ SPECS: tuple[tuple[type[specs.Spec], str, str], ...] = (
     (specs.EvaluateSpec, "Evaluation", "Exactly one of `holdout`, `by_time` and `folds`, and what to measure."),
     (specs.ByTimeSpec, "Evaluation by time", "The value of `by_time`."),
     (specs.FailureBudgetSpec, "Failure budget", "What `max_failed: 1%` and `max_failed: 3` are short for."),
+    (
+        specs.SelectorsFileSpec,
+        "Selectors file",
+        "`selectors.yml` or `selectors.toml`, beside the project file; see [named selectors](selection.md#named-"
+        "selectors).",
+    ),
+    (specs.SelectorSpec, "Selector", "One entry of `selectors`. The definition may be text, as for `--select`."),
+    (specs.CriterionSpec, "Selection criterion", "One form of a definition; `tag: nightly` is short for it."),
+    (specs.UnionSpec, "Selection union", "One form of a definition."),
+    (specs.IntersectionSpec, "Selection intersection", "One form of a definition."),
+    (specs.ExcludeSpec, "Selection exclusion", "One item of a `union` or an `intersection`."),
 )
 """What users write: the spec, its title and a sentence."""
 
@@ -78,6 +89,7 @@ UNDESCRIBED = {
 
 ALIASES: tuple[tuple[Any, str], ...] = (
     (specs.Count, "whole number, 1 or more"),
+    (specs.Steps, "whole number, 0 or more"),
     (specs.Share, "number between 0 and 1"),
     (specs.Seconds, "duration such as `30s`, `10m`, `1h30m`, or seconds"),
     (specs.Names, "list of texts, or one text"),
@@ -98,6 +110,14 @@ FIELD_TYPES = {
     ("FamilySpec", "max_failed"): "share such as `1%` or `0.01`, or count, or [failure budget](#failure-budget)",
     ("FamilySpec", "seed"): "whole number, 0 or more",
     ("EvaluateSpec", "folds"): "whole number, 2 or more",
+    ("SelectorsFileSpec", "selectors"): "list of [selectors](#selector)",
+    ("SelectorSpec", "definition"): "text, [criterion](#selection-criterion), [union](#selection-union) or "
+    "[intersection](#selection-intersection)",
+    ("CriterionSpec", "value"): "text, number, true or false",
+    ("CriterionSpec", "exclude"): "list of definitions",
+    ("UnionSpec", "union"): "list of definitions",
+    ("IntersectionSpec", "intersection"): "list of definitions",
+    ("ExcludeSpec", "exclude"): "list of definitions",
 }
 """Types that no annotation tells."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import typer
-from support import PROJECTS, ROOT, load, workspace_of, write_project
+from support import FAMILY_YAML, PROJECTS, ROOT, load, workspace_of, write_project
 from typer.testing import CliRunner
 
 from modelfactory.cli.app import app
@@ -23,6 +23,7 @@ from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import GROUP_COLUMNS, Status
 from modelfactory.plan.text import plan_text
 from modelfactory.project import specs
+from modelfactory.project.selectors import METHODS, parse_options
 
 DOCS = ROOT / "docs"
 PAGES = sorted(
@@ -226,6 +227,26 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(other), link
     for label in re.findall(r"\]\[([^\]]+)\]", text):
         assert re.search(rf"^\[{re.escape(label)}\]: ", text, re.MULTILINE), label
+
+
+def test_the_selectors_of_the_page_are_selectors(tmp_path: Path) -> None:
+    page = DOCS / "selection.md"
+    text = page.read_text(encoding="utf-8")
+    tables = re.findall(r"^\| selector \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
+    written = [selector for table in tables for selector in re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)]
+    assert len(written) > 40
+    expressions = [parse_options([selector], option="--select") for selector in written]
+    assert {method for e in expressions for method in re.findall(r"method='(\w+)'", repr(e))} | {"name"} == {*METHODS}
+    files = {"families/f.yml": FAMILY_YAML, "sources/s.yml": "sources: [{name: s, path: s.csv}]"}
+    assert load(write_project(tmp_path, {**files, **files_in(page)})).selectors.keys() == {"light", "usual"}
+    forms = re.findall(
+        r"^\| `([{\"].*)` \| (?:`(.*)`|itself.*) \|$", text.partition("\n## Named selectors\n")[2], re.MULTILINE
+    )
+    assert len(forms) == 7
+    for definition, selector in forms:
+        named = f"selectors: [{{name: light, definition: {definition}}}]"
+        found = load(write_project(tmp_path, {**files, "selectors.yml": named})).selectors["light"].expression
+        assert found == parse_options([selector or definition.strip('"')], option="--select")
 
 
 def test_the_tests_that_prove_a_promise_exist() -> None:

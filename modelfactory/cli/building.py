@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select
+from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select, Selector
 from modelfactory.cli.running import CHANGES, Invocation, command
 
 
@@ -22,6 +22,7 @@ def plan(
     call: Invocation,
     select: Select = None,
     exclude: Exclude = None,
+    selector: Selector = None,
     census: Annotated[
         bool, typer.Option("--census/--no-census", help="Count the groups, which starts Spark and reads the data.")
     ] = True,
@@ -32,13 +33,14 @@ def plan(
     detailed_exitcode: DetailedExitCode = False,
 ) -> None:
     """Tell what a build would do and why: per family, and after a census per group."""
-    _plan(call, select, exclude, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
+    _plan(call, select, exclude, selector, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
 
 
 def _plan(
     call: Invocation,
     select: list[str] | None,
     exclude: list[str] | None,
+    selector: str | None,
     *,
     census: bool = True,
     output: PlanOutput = PlanOutput.TEXT,
@@ -51,7 +53,9 @@ def _plan(
     from modelfactory.diagnostics import InputError
     from modelfactory.store.local import replace_file
 
-    found = plan_project(call.options, call.console, select=select or (), exclude=exclude or (), census=census)
+    found = plan_project(
+        call.options, call.console, select=select or (), exclude=exclude or (), selector=selector, census=census
+    )
     document = json.dumps(plan_document(found), indent=1, ensure_ascii=False, default=str) + "\n"
     match output:
         case PlanOutput.TEXT:
@@ -72,6 +76,7 @@ def build(
     call: Invocation,
     select: Select = None,
     exclude: Exclude = None,
+    selector: Selector = None,
     plan: Annotated[
         Path | None,
         typer.Option("--plan", help="Carry out this plan, exactly, or nothing if something has moved since."),
@@ -89,16 +94,17 @@ def build(
     from modelfactory.commands.build import build_project
     from modelfactory.store.saved_plan import read_plan
 
-    if plan is not None and (select or exclude or dry_run):
+    if plan is not None and (select or exclude or selector or dry_run):
         raise typer.BadParameter("--plan has its own families, and is to be carried out")
     if dry_run:
-        _plan(call, select, exclude)
+        _plan(call, select, exclude, selector)
         return
     result = build_project(
         call.options,
         call.console,
         select=select or (),
         exclude=exclude or (),
+        selector=selector,
         fail_fast=fail_fast,
         threads=threads,
         plan=None if plan is None else read_plan(plan),

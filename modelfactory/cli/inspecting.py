@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Output, Select, ShowOutput
+from modelfactory.cli.options import Exclude, Output, Select, Selector, ShowOutput
 from modelfactory.cli.running import Invocation, command
 from modelfactory.diagnostics import InputError
 
@@ -22,6 +22,7 @@ def ls(
     call: Invocation,
     select: Select = None,
     exclude: Exclude = None,
+    selector: Selector = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="What to write.")] = Output.TABLE,
     output_keys: Annotated[
         str | None,
@@ -40,13 +41,17 @@ def ls(
     from modelfactory.commands.workspace import open_workspace
 
     if groups is not None:
-        if select or exclude:
-            raise typer.BadParameter("--select and --exclude choose families, --groups lists the groups of one")
+        if select or exclude or selector:
+            raise typer.BadParameter(
+                "--select, --exclude and --selector choose families, --groups lists the groups of one"
+            )
         table = list_groups(open_workspace(call.options), groups, where=where, sort=sort, limit=limit)
         write_groups(call.console, table, output, output_keys)
         return
     _only_with_groups(where=where, sort=sort, limit=limit)
-    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), may_be_empty=True, whole=False)
+    workspace = open_workspace(
+        call.options, select=select or (), exclude=exclude or (), selector=selector, may_be_empty=True, whole=False
+    )
     call.console.warn(workspace.warnings)
     listings, unreadable = list_families(workspace)
     write_families(call.console, listings, output, output_keys, now=datetime.now(UTC))

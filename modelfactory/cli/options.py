@@ -110,6 +110,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 DetailedExitCode = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 3 where there are changes.")]
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", "-s", help="Families: NAME, tag:TAG, path:PATH; a space is or, a comma is and."),
+    typer.Option(
+        "--select",
+        "-s",
+        help="Families: NAME, tag:TAG, path:PATH, source:NAME+, state:modified …; a space is or, a comma is and.",
+    ),
 ]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Families to leave out, as for --select.")]
+Selector = Annotated[
+    str | None,
+    typer.Option("--selector", help="A selector of selectors.yml, in place of --select and --exclude."),
+]

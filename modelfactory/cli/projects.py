@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Paths, Select
+from modelfactory.cli.options import Exclude, Paths, Select, Selector
 from modelfactory.cli.running import Invocation, command
 from modelfactory.diagnostics import InputError, MfError, counted
 
@@ -83,11 +83,11 @@ def _parse(call: Invocation, options: ProjectOptions) -> None:
     call.console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
 
 
-def compile(call: Invocation, select: Select = None, exclude: Exclude = None) -> None:
+def compile(call: Invocation, select: Select = None, exclude: Exclude = None, selector: Selector = None) -> None:
     """Print the training plan and write it to target/compiled."""
     from modelfactory.commands.compile import write_compiled
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(call.options, select=select or (), exclude=exclude or ())
+    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), selector=selector)
     call.console.warn(workspace.warnings)
     call.console.data(write_compiled(workspace))

@@ -16,6 +16,7 @@ from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs, open_late
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
+from modelfactory.commands.selecting import RUN_RESULTS, RUN_RESULTS_SCHEMA
 from modelfactory.commands.staleness import check_belongs, check_data, check_libraries, check_unmoved
 from modelfactory.commands.workspace import ProjectOptions, Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide
@@ -36,6 +37,7 @@ def build_project(
     *,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    selector: str | None = None,
     fail_fast: bool = False,
     threads: int | None = None,
     plan: SavedPlan | None = None,
@@ -45,8 +47,9 @@ def build_project(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; all families if empty.
+        select: selectors; if empty, what the project chooses by default.
         exclude: selectors of families to leave out.
+        selector: name of a selector that stands for both.
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once; as the target says if None.
         plan: what to do, instead of selectors.
@@ -69,7 +72,9 @@ def build_project(
         _check_unlocked(workspace)
 
     only = None if plan is None else [family.name for family in plan.families]
-    with launched(options, reporter, select=select, exclude=exclude, only=only, ready=ready) as launch:
+    with launched(
+        options, reporter, select=select, exclude=exclude, selector=selector, only=only, ready=ready
+    ) as launch:
         return build(
             launch.workspace,
             reporter,
@@ -346,11 +351,11 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
         for family in result.families
     ]
     document = {
-        "schema": 1,
+        "schema": RUN_RESULTS_SCHEMA,
         "run_id": result.run_id,
         "mf_version": __version__,
         "seconds": round(result.seconds, 3),
         "exit_code": result.exit_code,
         "results": results,
     }
-    replace_file(run.artefacts / "run_results.json", json.dumps(document, indent=1, default=str) + "\n")
+    replace_file(run.artefacts / RUN_RESULTS, json.dumps(document, indent=1, default=str) + "\n")

@@ -54,6 +54,7 @@ def launched(
     *,
     select: Sequence[str],
     exclude: Sequence[str],
+    selector: str | None = None,
     only: Collection[str] | None = None,
     ready: Callable[[Workspace], None],
 ) -> Iterator[Launch]:
@@ -62,8 +63,9 @@ def launched(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; all families if empty.
+        select: selectors; if empty, what the project chooses by default.
         exclude: selectors of families to leave out.
+        selector: name of a selector that stands for both.
         only: names of the families, instead of selectors.
         ready: looks at the compiled project before Spark is waited for, and may refuse it.
 
@@ -83,7 +85,7 @@ def launched(
     with starting_spark(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
-        workspace = read.compile(select=select, exclude=exclude, only=only)
+        workspace = read.compile(select=select, exclude=exclude, selector=selector, only=only)
         ready(workspace)
         reporter.also(_log(run, workspace, reporter).write)
         reporter.warn(workspace.warnings)

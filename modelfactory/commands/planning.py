@@ -35,6 +35,7 @@ def plan_project(
     *,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    selector: str | None = None,
     census: bool = True,
 ) -> BuildPlan:
     """Tell what a build would do; writes nothing to the store.
@@ -42,8 +43,9 @@ def plan_project(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; all families if empty.
+        select: selectors; if empty, what the project chooses by default.
         exclude: selectors of families to leave out.
+        selector: name of a selector that stands for both.
         census: count the groups, which starts Spark and reads the data.
 
     Raises:
@@ -53,13 +55,13 @@ def plan_project(
     from modelfactory.spark.settings import is_embedded
 
     if not census:
-        workspace = open_workspace(options, select=select, exclude=exclude)
+        workspace = open_workspace(options, select=select, exclude=exclude, selector=selector)
         reporter.warn(workspace.warnings)
         # What the workers of a cluster have is known once they are asked.
         known = is_embedded(workspace.project.target)
         libraries = start_run(workspace.project.root).libraries if known else None
         return plan_workspace(workspace, libraries)
-    with launched(options, reporter, select=select, exclude=exclude, ready=lambda _: None) as launch:
+    with launched(options, reporter, select=select, exclude=exclude, selector=selector, ready=lambda _: None) as launch:
         return plan_workspace(launch.workspace, launch.run.libraries, spark=launch.spark)
 
 

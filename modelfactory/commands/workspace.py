@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.commands.selecting import Chosen, choose_families
 from modelfactory.diagnostics import (
     Code,
     Diagnostic,
@@ -23,7 +24,6 @@ from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project
-from modelfactory.project.selection import select_families, unmatched_terms
 from modelfactory.store.store import Store, store_at
 
 
@@ -107,8 +107,9 @@ class ReadProject:
     def compile(
         self,
         *,
-        select: Sequence[str] = (),
+        select: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        selector: str | None = None,
         may_be_empty: bool = False,
         whole: bool = True,
         only: Collection[str] | None = None,
@@ -116,8 +117,9 @@ class ReadProject:
         """Choose families and compile them.
 
         Args:
-            select: selectors; all families if empty.
+            select: selectors; all families if None, and what the project chooses by default if empty.
             exclude: selectors of families to leave out.
+            selector: name of a selector that stands for both.
             may_be_empty: accept a selection that matches nothing.
             whole: compile the families that are not chosen too, to find their mistakes.
             only: names of the families, instead of selectors.
@@ -128,20 +130,22 @@ class ReadProject:
         """
         project, options = self.project, self.options
         facts = learn_classes(project, cache_folder(options.environ))
-        chosen = select_families(project.families, select, exclude)
         if only is not None:
-            chosen = tuple(family for family in project.families if family.name in only)
-        plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
+            chosen = Chosen(tuple(family for family in project.families if family.name in only))
+        else:
+            chosen = choose_families(project, options.environ, select=select, exclude=exclude, selector=selector)
+        names = {family.name for family in chosen.families}
+        compiled = [f for f in project.families if whole or f.name in names or f.name in chosen.unknown]
+        plan, more = compile_plan(project, compiled, facts, options.environ)
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
         if any(diagnostic.severity == Severity.ERROR for diagnostic in found):
             raise InputError(*found, *warnings)
-        if not chosen and not may_be_empty and only is None:
-            raise NothingSelected(_nothing(project, select))
-        names = {family.name for family in chosen}
+        if chosen.nothing is not None and not may_be_empty:
+            raise NothingSelected(chosen.nothing)
         steps = tuple(step for step in plan.steps if step.family in names)
-        warnings = (*found, *_unmatched(project, select), *_unmatched(project, exclude), *warnings)
-        return Workspace(project, facts, chosen, Plan(steps, plan.defaults), options.environ, warnings)
+        warnings = (*found, *chosen.warnings, *warnings)
+        return Workspace(project, facts, chosen.families, Plan(steps, plan.defaults), options.environ, warnings)
 
 
 def read_project(options: ProjectOptions) -> ReadProject:
@@ -167,19 +171,15 @@ def read_project(options: ProjectOptions) -> ReadProject:
 def open_workspace(
     options: ProjectOptions,
     *,
-    select: Sequence[str] = (),
+    select: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
+    selector: str | None = None,
     may_be_empty: bool = False,
     whole: bool = True,
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
-    return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
-
-
-def _unmatched(project: Project, selectors: Sequence[str]) -> tuple[Diagnostic, ...]:
-    return tuple(
-        warning(Code.UNMATCHED, f"`{term}` matches no family", help=_near(project, term))
-        for term in unmatched_terms(project.families, selectors)
+    return read_project(options).compile(
+        select=select, exclude=exclude, selector=selector, may_be_empty=may_be_empty, whole=whole
     )
 
 
@@ -193,32 +193,4 @@ def _unknown_variables(project: Project, options: ProjectOptions) -> tuple[Diagn
         )
         for name in options.variables
         if name not in declared
-    )
-
-
-def _near(project: Project, term: str) -> str | None:
-    """Return the nearest thing that a term could have meant."""
-    method, _, value = term.rpartition(":")
-    known = {
-        "tag": [tag for family in project.families for tag in family.spec.tags],
-        "path": [family.path for family in project.families],
-    }.get(method, [family.name for family in project.families])
-    return did_you_mean(value, list(dict.fromkeys(known)))
-
-
-def _nothing(project: Project, select: Sequence[str]) -> Diagnostic:
-    names = [family.name for family in project.families]
-    if not names:
-        return Diagnostic(
-            code=Code.NOTHING_SELECTED,
-            message="the project has no families",
-            help=f"declare one in {' or '.join(f'`{p}/`' for p in project.spec.family_paths)}",
-        )
-    written = " ".join(select)
-    if select and not written.strip():
-        return Diagnostic(code=Code.NOTHING_SELECTED, message="the selection is empty")
-    return Diagnostic(
-        code=Code.NOTHING_SELECTED,
-        message=f"no family matches `{written}`" if written else "every family is excluded",
-        help=_near(project, written),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from modelfactory.project.files import (
     kind_of,
     read_document,
 )
+from modelfactory.project.named import NamedSelector, read_selector, unknown_references, wrong_references
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import (
     FamiliesFileSpec,
@@ -29,6 +31,8 @@ from modelfactory.project.specs import (
     MovedSpec,
     ProfilesSpec,
     ProjectSpec,
+    SelectorsFileSpec,
+    SelectorSpec,
     SourceSpec,
     Spec,
     TargetSpec,
@@ -134,6 +138,7 @@ class Project:
         families: in the order of their files and of their places in them.
         broken_families: names of families that are declared with a mistake; None if a file cannot be read.
         moved: by name of a family, the name it had before.
+        selectors: named selectors, by name.
         target_name: the target chosen.
         target: where to run.
         variables: `vars` with `--vars` applied.
@@ -148,6 +153,7 @@ class Project:
     families: tuple[Family, ...]
     broken_families: frozenset[str] | None
     moved: Mapping[str, str]
+    selectors: Mapping[str, NamedSelector]
     target_name: str
     target: TargetSpec
     variables: Mapping[str, Any]
@@ -264,6 +270,7 @@ class _Loading:
             families=families,
             broken_families=None if self.unread_families else frozenset(self.broken_families),
             moved=MappingProxyType(self._moved(definitions, families)),
+            selectors=MappingProxyType(self._selectors()),
             target_name=name,
             target=place,
             variables=MappingProxyType(dict(self.variables)),
@@ -449,6 +456,65 @@ class _Loading:
         place = (*origin.path, key)
         self.mistakes.append(origin.document.diagnostic(Code.CONFLICT, message, place, help=help))
 
+    def _selectors(self) -> dict[str, NamedSelector]:
+        files = [self.root / f"selectors{suffix}" for suffix in SUFFIXES]
+        found = [file for file in files if file.is_file()]
+        if not found:
+            return {}
+        try:
+            document = read_document(found[0], self.root)
+        except InputError as error:
+            self.mistakes += error.diagnostics
+            return {}
+        for other in found[1:]:
+            message = f"two files of selectors: `{document.name}` and `{other.name}`"
+            self.mistakes.append(document.diagnostic(Code.CONFLICT, message))
+        file = self._validate(SelectorsFileSpec, self._substituted(document), Origin(document, ()))
+        return self._selectors_in(document, file) if file is not None else {}
+
+    def _selectors_in(self, document: Document, file: SelectorsFileSpec) -> dict[str, NamedSelector]:
+        selectors: dict[str, NamedSelector] = {}
+        origins: dict[str, Origin] = {}
+        for index, entry in enumerate(file.selectors):
+            origin = Origin(document, ("selectors", index))
+            spec = self._validate(SelectorSpec, entry, origin)
+            if spec is None:
+                origins.setdefault(str(entry.get("name")), origin)
+                continue
+            if spec.name in origins:
+                self._duplicate("selector", spec.name, origin, origins[spec.name])
+                continue
+            origins[spec.name] = origin
+            selector, wrong = read_selector(spec, functools.partial(_place_in, origin))
+            for mistake in wrong:
+                self._wrong(mistake, origin, {})
+            if selector is not None:
+                selectors[spec.name] = selector
+        self._check_selectors(selectors, origins)
+        return selectors
+
+    def _check_selectors(self, selectors: Mapping[str, NamedSelector], origins: Mapping[str, Origin]) -> None:
+        """Check what no selector shows by itself: references, cycles, and that one is the default."""
+        for selector in selectors.values():
+            for reference in unknown_references(selector, list(origins)):
+                message = f"there is no selector `{reference.value}`"
+                near = did_you_mean(reference.value, list(origins))
+                place = reference.place()
+                self.mistakes.append(Diagnostic(code=Code.BAD_VALUE, message=message, place=place, help=near))
+        for name, wrong in wrong_references(selectors):
+            self._wrong(wrong, origins[name], {})
+        defaults = [name for name, selector in selectors.items() if selector.default]
+        for name in defaults[1:]:
+            first, second = origins[defaults[0]], origins[name]
+            self.mistakes.append(
+                second.document.diagnostic(
+                    Code.CONFLICT,
+                    f"selectors `{defaults[0]}` and `{name}` cannot both be the default",
+                    (*second.path, "default"),
+                    related=(Related(message="the other one", place=first.document.place((*first.path, "default"))),),
+                )
+            )
+
     def _entries(self, documents: Iterable[Document], key: str) -> Iterable[tuple[Document, list[Any]]]:
         return ((document, self._substituted(document).get(key, [])) for document in documents)
 
@@ -525,6 +591,10 @@ def _diagnostic_at(
 def _inherited_by(family: Origin) -> Related:
     name = _value_at(family.document.data, family.path).get("name")
     return Related(message=f"inherited by family `{name}`", place=family.document.place((*family.path, "name")))
+
+
+def _place_in(origin: Origin, path: KeyPath) -> Place:
+    return origin.document.place((*origin.path, *path))
 
 
 def _value_at(data: Any, path: KeyPath) -> Any:

@@ -128,6 +128,7 @@ def _exclusive(*keys: str, needed: bool) -> dict[str, Any]:
 
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
+Steps = Annotated[int, Field(ge=0), BeforeValidator(_not_bool)]
 Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_not_bool)]
 Seconds = Annotated[float, Field(gt=0), Short(_text(f"(?=.*[1-9]){_DURATION}"), _seconds)]
 Memory = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_text(_MEMORY))]
@@ -452,3 +453,70 @@ class FamiliesFileSpec(Spec):
     families: list[dict[str, Any]] = Field([], description="Families.")
     sources: list[dict[str, Any]] = Field([], description="Sources.")
     moved: list[MovedSpec] = Field([], description="Families that were renamed: the new name keeps the versions.")
+
+
+class SelectorSpec(Spec):
+    """A named selector: one entry of `selectors`."""
+
+    name: Written = Field(description="Name of the selector, for `--selector NAME` and `selector:NAME`.")
+    description: str | None = Field(None, description="What the selector is for.")
+    default: bool = Field(
+        False, description="It holds where a command is given neither `--select`, `--exclude` nor `--selector`."
+    )
+    definition: Any = Field(description="What it chooses.")
+
+
+class CriterionSpec(Spec):
+    """A definition: what one method of selection chooses."""
+
+    method: Written = Field(description="Method with its arguments, such as `tag` or `config.estimator.params.alpha`.")
+    value: Option = Field(description="What to look for.")
+    parents: bool = Field(False, description="Choose what it depends on, too.")
+    parents_depth: Steps | None = Field(None, description="How many steps up to go; without it, all.")
+    children: bool = Field(False, description="Choose what depends on it, too.")
+    children_depth: Steps | None = Field(None, description="How many steps down to go; without it, all.")
+    childrens_parents: bool = Field(
+        False, description="Choose what depends on it, and all that these depend on; as `@` does."
+    )
+    childrens_parents_depth: Steps | None = Field(
+        None, description="How many steps down to go for `childrens_parents`; without it, all."
+    )
+    exclude: list[Any] = Field([], description="Definitions of what to leave out.")
+
+    @model_validator(mode="after")
+    def _depths(self) -> Self:
+        for key in ("parents", "children", "childrens_parents"):
+            if getattr(self, f"{key}_depth") is not None and not getattr(self, key):
+                raise ValueError(f"`{key}_depth` needs `{key}: true`")
+        if self.children and self.childrens_parents:
+            raise ValueError("`children` and `childrens_parents` exclude each other")
+        return self
+
+
+class UnionSpec(Spec):
+    """A definition: what any of several definitions chooses."""
+
+    union: list[Any] = Field(
+        min_length=1, description="Definitions; one of the items may be `exclude` with a list of what to leave out."
+    )
+
+
+class IntersectionSpec(Spec):
+    """A definition: what all of several definitions choose."""
+
+    intersection: list[Any] = Field(
+        min_length=1, description="Definitions; one of the items may be `exclude` with a list of what to leave out."
+    )
+
+
+class ExcludeSpec(Spec):
+    """What a union or intersection leaves out."""
+
+    exclude: list[Any] = Field(min_length=1, description="Definitions of what to leave out.")
+
+
+class SelectorsFileSpec(Spec):
+    """The file `selectors.yml`."""
+
+    version: Literal[2] | None = Field(None, description="Means nothing; files of dbt have it.")
+    selectors: list[dict[str, Any]] = Field(description="Named selectors.")
