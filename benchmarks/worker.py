@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from workloads import Workload, write_project
 
-from modelfactory.commands.workspace import ProjectOptions, open_workspace
+from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.workspace import open_workspace
 from modelfactory.plan.steps import FitStep
 from modelfactory.training import fitting, linear, worker
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelfactory.store.manifest import FileRecord, Fingerprints, Manifest, VersionRecord
+from modelfactory.commands.workspace import Workspace
+from modelfactory.plan.fingerprint import plain
+from modelfactory.store.manifest import FileRecord, Fingerprints, Manifest, MeaningRecord, VersionRecord
 from modelfactory.store.store import Store
 from modelfactory.store.versions import Staging, publish_version, stage_version
 
@@ -64,3 +66,23 @@ def publish(store: Store, number: int) -> Manifest:
         made = publish_version(store, staging, version(number, staging.seal()))
         staging.discard()
         return made
+
+
+def publish_family(workspace: Workspace, family: str, **more: object) -> None:
+    """Publish the first version of a family of a real project, with its definition and no more."""
+    step = next(step for step in workspace.plan.steps if step.family == family)
+    prints = Fingerprints(
+        definition=step.definition_fingerprint,
+        metadata=step.metadata_fingerprint,
+        parents=step.parents_fingerprint,
+        data="",
+        environment="",
+    )
+    with workspace.store.locked(family):
+        staging = stage_version(workspace.store, family, 1, "run1")
+        staging.write_groups(GROUPS)
+        write_models(staging)
+        staging.adopt_models(f"{staging.scratch}/written")
+        record = version(1, staging.seal())
+        kept = {"meaning": MeaningRecord(**plain(step.meaning)), "fingerprints": prints, **more}
+        publish_version(workspace.store, staging, record.model_copy(update=kept))

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import learn_classes, learn_public_classes
-from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
+from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.selecting import Choice
+from modelfactory.commands.workspace import Workspace, open_workspace
 from modelfactory.diagnostics import InputError
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
@@ -72,7 +74,7 @@ def load(folder: Path, *, environ: Mapping[str, str] | None = None, **variables:
 def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None = None, **variables: Any) -> Workspace:
     """Open the project in a folder with its plan."""
     options = ProjectOptions(project_dir=folder, variables=variables, environ={**_cache(), **(environ or {})})
-    return open_workspace(options, select=select)
+    return open_workspace(options, Choice(select=select))
 
 
 def facts_of(project: Project) -> dict[str, ClassFacts]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select, Selector
-from modelfactory.cli.running import CHANGES, Invocation, command
+from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select, Selector, State
+from modelfactory.cli.running import CHANGES, Invocation, choice_of, command
+
+if TYPE_CHECKING:
+    from modelfactory.commands.selecting import Choice
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +26,7 @@ def plan(
     select: Select = None,
     exclude: Exclude = None,
     selector: Selector = None,
+    state: State = None,
     census: Annotated[
         bool, typer.Option("--census/--no-census", help="Count the groups, which starts Spark and reads the data.")
     ] = True,
@@ -33,14 +37,13 @@ def plan(
     detailed_exitcode: DetailedExitCode = False,
 ) -> None:
     """Tell what a build would do and why: per family, and after a census per group."""
-    _plan(call, select, exclude, selector, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
+    choice = choice_of(select, exclude, selector, state)
+    _plan(call, choice, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
 
 
 def _plan(
     call: Invocation,
-    select: list[str] | None,
-    exclude: list[str] | None,
-    selector: str | None,
+    choice: Choice,
     *,
     census: bool = True,
     output: PlanOutput = PlanOutput.TEXT,
@@ -53,9 +56,7 @@ def _plan(
     from modelfactory.diagnostics import InputError
     from modelfactory.store.local import replace_file
 
-    found = plan_project(
-        call.options, call.console, select=select or (), exclude=exclude or (), selector=selector, census=census
-    )
+    found = plan_project(call.options, call.console, choice, census=census)
     document = json.dumps(plan_document(found), indent=1, ensure_ascii=False, default=str) + "\n"
     match output:
         case PlanOutput.TEXT:
@@ -77,6 +78,7 @@ def build(
     select: Select = None,
     exclude: Exclude = None,
     selector: Selector = None,
+    state: State = None,
     plan: Annotated[
         Path | None,
         typer.Option("--plan", help="Carry out this plan, exactly, or nothing if something has moved since."),
@@ -94,17 +96,16 @@ def build(
     from modelfactory.commands.build import build_project
     from modelfactory.store.saved_plan import read_plan
 
-    if plan is not None and (select or exclude or selector or dry_run):
+    if plan is not None and (select or exclude or selector or state or dry_run):
         raise typer.BadParameter("--plan has its own families, and is to be carried out")
+    choice = choice_of(select, exclude, selector, state)
     if dry_run:
-        _plan(call, select, exclude, selector)
+        _plan(call, choice)
         return
     result = build_project(
         call.options,
         call.console,
-        select=select or (),
-        exclude=exclude or (),
-        selector=selector,
+        choice,
         fail_fast=fail_fast,
         threads=threads,
         plan=None if plan is None else read_plan(plan),

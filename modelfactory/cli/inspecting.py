@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Output, Select, Selector, ShowOutput
-from modelfactory.cli.running import Invocation, command
+from modelfactory.cli.options import Exclude, Output, Select, Selector, ShowOutput, State
+from modelfactory.cli.running import Invocation, choice_of, command
 from modelfactory.diagnostics import InputError
 
 
@@ -23,11 +23,15 @@ def ls(
     select: Select = None,
     exclude: Exclude = None,
     selector: Selector = None,
+    state: State = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="What to write.")] = Output.TABLE,
     output_keys: Annotated[
         str | None,
         typer.Option("--output-keys", help="Keys of the JSON lines or CSV columns, by commas or spaces."),
     ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Name the values that differ from the earlier state, and where they are.")
+    ] = False,
     groups: Annotated[str | None, typer.Option("--groups", help="List the groups of this family.")] = None,
     where: Annotated[
         str | None, typer.Option("--where", help="With --groups: such as 'status = failed and n_rows > 100'.")
@@ -41,20 +45,17 @@ def ls(
     from modelfactory.commands.workspace import open_workspace
 
     if groups is not None:
-        if select or exclude or selector:
-            raise typer.BadParameter(
-                "--select, --exclude and --selector choose families, --groups lists the groups of one"
-            )
+        if select or exclude or selector or state or why:
+            raise typer.BadParameter("--groups lists the groups of one family; --select and the like choose families")
         table = list_groups(open_workspace(call.options), groups, where=where, sort=sort, limit=limit)
         write_groups(call.console, table, output, output_keys)
         return
     _only_with_groups(where=where, sort=sort, limit=limit)
-    workspace = open_workspace(
-        call.options, select=select or (), exclude=exclude or (), selector=selector, may_be_empty=True, whole=False
-    )
+    choice = choice_of(select, exclude, selector, state)
+    workspace = open_workspace(call.options, choice, may_be_empty=True, whole=False)
     call.console.warn(workspace.warnings)
-    listings, unreadable = list_families(workspace)
-    write_families(call.console, listings, output, output_keys, now=datetime.now(UTC))
+    listings, unreadable = list_families(workspace, why=why)
+    write_families(call.console, listings, output, output_keys, now=datetime.now(UTC), why=why)
     if unreadable:
         raise InputError(*unreadable)
 

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 
 def write_families(
-    console: Console, listings: Sequence[FamilyListing], output: Output, keys: str | None, *, now: datetime
+    console: Console,
+    listings: Sequence[FamilyListing],
+    output: Output,
+    keys: str | None,
+    *,
+    now: datetime,
+    why: bool = False,
 ) -> None:
-    """Write the families."""
+    """Write the families; `why` tells what of each differs from the earlier state."""
     if keys is not None and output not in (Output.JSON, Output.CSV):
         raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     match output:
@@ -36,7 +42,7 @@ def write_families(
         case Output.SELECTOR:
             console.lines(f"path:{item.path},{item.name}" for item in listings)
         case Output.JSON | Output.CSV:
-            names = [field.name for field in fields(FamilyListing)]
+            names = [field.name for field in fields(FamilyListing) if why or field.name != "why"]
             _write_rows(console, [asdict(item) for item in listings], names, output, keys)
 
 

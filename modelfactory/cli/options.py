@@ -116,6 +116,10 @@ Select = Annotated[
         help="Families: NAME, tag:TAG, path:PATH, source:NAME+, state:modified …; a space is or, a comma is and.",
     ),
 ]
+State = Annotated[
+    str | None,
+    typer.Option("--state", help="Git revision that state: compares with; by default what was published."),
+]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Families to leave out, as for --select.")]
 Selector = Annotated[
     str | None,

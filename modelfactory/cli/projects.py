@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Paths, Select, Selector
-from modelfactory.cli.running import Invocation, command
+from modelfactory.cli.options import Exclude, Paths, Select, Selector, State
+from modelfactory.cli.running import Invocation, choice_of, command
 from modelfactory.diagnostics import InputError, MfError, counted
 
 if TYPE_CHECKING:
-    from modelfactory.commands.workspace import ProjectOptions
+    from modelfactory.commands.project_options import ProjectOptions
 
 
 def register(app: typer.Typer) -> None:
@@ -83,11 +83,17 @@ def _parse(call: Invocation, options: ProjectOptions) -> None:
     call.console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
 
 
-def compile(call: Invocation, select: Select = None, exclude: Exclude = None, selector: Selector = None) -> None:
+def compile(
+    call: Invocation,
+    select: Select = None,
+    exclude: Exclude = None,
+    selector: Selector = None,
+    state: State = None,
+) -> None:
     """Print the training plan and write it to target/compiled."""
     from modelfactory.commands.compile import write_compiled
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), selector=selector)
+    workspace = open_workspace(call.options, choice_of(select, exclude, selector, state))
     call.console.warn(workspace.warnings)
     call.console.data(write_compiled(workspace))

@@ -40,7 +40,8 @@ def diff(
     if base is None:
         if store is False:
             raise typer.BadParameter("without a revision, the store is what is compared with")
-        review = review_store(open_workspace(call.options, may_be_empty=True))
+        workspace = open_workspace(call.options, may_be_empty=True)
+        review = review_store(workspace.project, workspace.plan, workspace.store)
     else:
         review = review_revisions(call.options, base, look_at_store=store)
     if review.base_mistakes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,8 @@ from modelfactory.diagnostics import Code, MfError, input_error
 
 if TYPE_CHECKING:
     from modelfactory.cli.console import Console
-    from modelfactory.commands.workspace import ProjectOptions
+    from modelfactory.commands.project_options import ProjectOptions
+    from modelfactory.commands.selecting import Choice
 
 CHANGES = 3
 """Exit code of changes, where it is asked for."""
@@ -62,7 +63,7 @@ class Invocation:
         Raises:
             InputError: `--vars` is not a mapping.
         """
-        from modelfactory.commands.workspace import ProjectOptions
+        from modelfactory.commands.project_options import ProjectOptions
         from modelfactory.project.files import read_mapping
 
         return ProjectOptions(
@@ -72,6 +73,15 @@ class Invocation:
             profiles_dir=self.profiles_dir,
             environ=os.environ,
         )
+
+
+def choice_of(
+    select: Sequence[str] | None, exclude: Sequence[str] | None, selector: str | None, state: str | None
+) -> Choice:
+    """Return the choice that the options of a command make; without any, the project's default selector counts."""
+    from modelfactory.commands.selecting import Choice
+
+    return Choice(select=select or (), exclude=exclude or (), selector=selector, by_default=True, state=state)
 
 
 def command(

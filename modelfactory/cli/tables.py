@@ -40,7 +40,19 @@ def _version(item: FamilyListing, now: datetime) -> Text:
     text = Text()
     if item.current_version is not None and item.trained_at is not None:
         text.append(f"v{item.current_version}, {age(item.trained_at, now)}\n")
-    return text.append(item.state, style=_STATES[item.state])
+    text.append(item.state, style=_STATES[item.state])
+    for change in item.why:
+        text.append(f"\n{_difference(change)}", style="dim")
+    return text
+
+
+def _difference(change: Mapping[str, Any]) -> str:
+    """Write a value that differs, and where it is written on both sides."""
+    nothing = "default" if ".params." in change["path"] else "—"
+    values = [plain(change[side]) if side in change else nothing for side in ("old", "new")]
+    told = f" {' → '.join(values)}" if change.keys() & {"old", "new"} else ""
+    places = dict.fromkeys(place for side in ("old_at", "new_at") if (place := change.get(side)))
+    return f"{change['path']}{told}" + (f" ({' → '.join(places)})" if places else "")
 
 
 def _groups(statuses: Mapping[str, int]) -> Text:

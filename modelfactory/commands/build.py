@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,12 @@ from modelfactory import __version__
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs, open_late
+from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
-from modelfactory.commands.selecting import RUN_RESULTS, RUN_RESULTS_SCHEMA
+from modelfactory.commands.selecting import EVERYTHING, RUN_RESULTS, RUN_RESULTS_SCHEMA, Choice
 from modelfactory.commands.staleness import check_belongs, check_data, check_libraries, check_unmoved
-from modelfactory.commands.workspace import ProjectOptions, Workspace
+from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide
 from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.steps import TrainStep
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
 def build_project(
     options: ProjectOptions,
     reporter: Reporter,
+    choice: Choice = EVERYTHING,
     *,
-    select: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    selector: str | None = None,
     fail_fast: bool = False,
     threads: int | None = None,
     plan: SavedPlan | None = None,
@@ -47,12 +46,10 @@ def build_project(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; if empty, what the project chooses by default.
-        exclude: selectors of families to leave out.
-        selector: name of a selector that stands for both.
+        choice: which families.
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once; as the target says if None.
-        plan: what to do, instead of selectors.
+        plan: what to do, instead of a choice.
 
     Raises:
         KeyboardInterrupt: the user interrupted; what is already published stays.
@@ -71,10 +68,9 @@ def build_project(
         workspace.store.check_writable()
         _check_unlocked(workspace)
 
-    only = None if plan is None else [family.name for family in plan.families]
-    with launched(
-        options, reporter, select=select, exclude=exclude, selector=selector, only=only, ready=ready
-    ) as launch:
+    if plan is not None:
+        choice = Choice(only=[family.name for family in plan.families])
+    with launched(options, reporter, choice, ready=ready) as launch:
         return build(
             launch.workspace,
             reporter,

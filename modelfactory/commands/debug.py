@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from modelfactory import __version__
+from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.run import start_run
-from modelfactory.commands.workspace import ProjectOptions, open_workspace, store_of
+from modelfactory.commands.workspace import open_workspace
 from modelfactory.diagnostics import MfError, counted, hide
 from modelfactory.project.loading import Project
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelfactory.commands.review import FamilyReview
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
+from modelfactory.plan.meaning import ChangeKind
 from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
@@ -28,6 +30,7 @@ class FamilyListing:
 
     Attributes:
         groups: count of groups by status in the current version.
+        why: what differs from the earlier state, if that was asked for.
         metrics: median over groups of each metric in the current version.
         baseline: the same of the baseline.
     """
@@ -46,10 +49,15 @@ class FamilyListing:
     groups: Mapping[str, int]
     metrics: Mapping[str, float]
     baseline: Mapping[str, float]
+    why: list[dict[str, Any]] = field(default_factory=list)
 
 
-def list_families(workspace: Workspace) -> tuple[list[FamilyListing], list[Diagnostic]]:
+def list_families(workspace: Workspace, *, why: bool = False) -> tuple[list[FamilyListing], list[Diagnostic]]:
     """List the selected families with what their manifests tell.
+
+    Args:
+        workspace: the project.
+        why: say what differs from the earlier state.
 
     Returns:
         The families, and what is wrong with the manifests that cannot be read.
@@ -63,7 +71,17 @@ def list_families(workspace: Workspace) -> tuple[list[FamilyListing], list[Diagn
         except InputError as error:
             unreadable += error.diagnostics
             listings.append(dataclasses.replace(_listing(family, step, None), state="unreadable"))
+    if why:
+        differing = {family.name: family for family in workspace.review().families}
+        listings = [dataclasses.replace(item, why=_why(differing.get(item.name))) for item in listings]
     return listings, unreadable
+
+
+def _why(family: FamilyReview | None) -> list[dict[str, Any]]:
+    if family is None:
+        return []
+    parents = [{"path": "parents", "kind": str(ChangeKind.RETRAIN)}] if family.parents_changed else []
+    return [*(change.document() for change in family.changes), *parents]
 
 
 def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> FamilyListing:
@@ -96,7 +114,8 @@ def final_estimator(step: TrainStep) -> str:
 def _state(step: TrainStep, version: VersionRecord | None) -> State:
     if version is None:
         return "never built"
-    return "current" if version.fingerprints.definition == step.definition_fingerprint else "modified"
+    published = (version.fingerprints.definition, version.fingerprints.parents)
+    return "current" if published == (step.definition_fingerprint, step.parents_fingerprint) else "modified"
 
 
 def _current(workspace: Workspace, family: str) -> VersionRecord | None:

@@ -6,7 +6,7 @@ import dataclasses
 import glob
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,11 @@ from modelfactory.commands.archiving import start_archiving
 from modelfactory.commands.catalog import cache_folder
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.logs import Log
+from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import Reporter
 from modelfactory.commands.run import Run, start_run
-from modelfactory.commands.workspace import ProjectOptions, Workspace, read_project
+from modelfactory.commands.selecting import Choice
+from modelfactory.commands.workspace import Workspace, read_project
 from modelfactory.diagnostics import Code, hide, warning
 from modelfactory.project.loading import Project
 from modelfactory.project.variables import resolve_environment
@@ -51,11 +53,8 @@ class Launch:
 def launched(
     options: ProjectOptions,
     reporter: Reporter,
+    choice: Choice,
     *,
-    select: Sequence[str],
-    exclude: Sequence[str],
-    selector: str | None = None,
-    only: Collection[str] | None = None,
     ready: Callable[[Workspace], None],
 ) -> Iterator[Launch]:
     """Start Spark while the project is compiled.
@@ -63,10 +62,7 @@ def launched(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; if empty, what the project chooses by default.
-        exclude: selectors of families to leave out.
-        selector: name of a selector that stands for both.
-        only: names of the families, instead of selectors.
+        choice: which families.
         ready: looks at the compiled project before Spark is waited for, and may refuse it.
 
     Raises:
@@ -85,7 +81,7 @@ def launched(
     with starting_spark(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
-        workspace = read.compile(select=select, exclude=exclude, selector=selector, only=only)
+        workspace = read.compile(choice)
         ready(workspace)
         reporter.also(_log(run, workspace, reporter).write)
         reporter.warn(workspace.warnings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,13 @@ from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs
 from modelfactory.commands.plans import BuildPlan, PlannedFamily
+from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.provenance import place_of
 from modelfactory.commands.report import Reporter
 from modelfactory.commands.review import ReviewedChange, current, known_of
 from modelfactory.commands.run import start_run
-from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
+from modelfactory.commands.selecting import EVERYTHING, Choice
+from modelfactory.commands.workspace import Workspace, open_workspace
 from modelfactory.diagnostics import Diagnostic, InputError
 from modelfactory.plan.comparing import Comparison, Known, compare
 from modelfactory.plan.fingerprint import fingerprint
@@ -32,10 +34,8 @@ if TYPE_CHECKING:
 def plan_project(
     options: ProjectOptions,
     reporter: Reporter,
+    choice: Choice = EVERYTHING,
     *,
-    select: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    selector: str | None = None,
     census: bool = True,
 ) -> BuildPlan:
     """Tell what a build would do; writes nothing to the store.
@@ -43,9 +43,7 @@ def plan_project(
     Args:
         options: where the project is and how to read it.
         reporter: hears what happens.
-        select: selectors; if empty, what the project chooses by default.
-        exclude: selectors of families to leave out.
-        selector: name of a selector that stands for both.
+        choice: which families.
         census: count the groups, which starts Spark and reads the data.
 
     Raises:
@@ -55,13 +53,13 @@ def plan_project(
     from modelfactory.spark.settings import is_embedded
 
     if not census:
-        workspace = open_workspace(options, select=select, exclude=exclude, selector=selector)
+        workspace = open_workspace(options, choice)
         reporter.warn(workspace.warnings)
         # What the workers of a cluster have is known once they are asked.
         known = is_embedded(workspace.project.target)
         libraries = start_run(workspace.project.root).libraries if known else None
         return plan_workspace(workspace, libraries)
-    with launched(options, reporter, select=select, exclude=exclude, selector=selector, ready=lambda _: None) as launch:
+    with launched(options, reporter, choice, ready=lambda _: None) as launch:
         return plan_workspace(launch.workspace, launch.run.libraries, spark=launch.spark)
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.provenance import place_of
 from modelfactory.commands.revisions import files_at, revisions_of
-from modelfactory.commands.workspace import ProjectOptions, Workspace, store_of
 from modelfactory.diagnostics import Diagnostic, InputError, Place, Severity
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.meaning import MISSING, ChangeKind, Meaning
 from modelfactory.plan.outcomes import SERVED
-from modelfactory.plan.steps import TrainStep
+from modelfactory.plan.steps import Plan, TrainStep
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project, load_target
 from modelfactory.store.manifest import VersionRecord
@@ -190,14 +190,18 @@ def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bo
     )
 
 
-def review_store(workspace: Workspace) -> Review:
+def review_store(project: Project, plan: Plan, store: Store) -> Review:
     """Compare a project with what was published of it.
+
+    Args:
+        project: the project.
+        plan: the steps of all its families.
+        store: where they are published.
 
     Raises:
         InputError: the store cannot be read.
     """
-    store, project = workspace.store, workspace.project
-    steps = {step.family: step for step in workspace.plan.steps}
+    steps = {step.family: step for step in plan.steps}
     former = {name for family in steps for name in project.former_names(family)}
     versions = {
         name: version for name in {*steps, *store.place.folders("")} - former if (version := current(store, name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,30 @@ RUN_RESULTS = "run_results.json"
 RUN_RESULTS_SCHEMA = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which families a command is to work on; all of them if nothing is given.
+
+    Attributes:
+        select: selectors.
+        exclude: selectors of families to leave out.
+        selector: name of a selector; then the others are ignored, as in dbt.
+        by_default: whether the project's default selector counts where none of them is given.
+        state: git revision that `state:` compares with; the store if None.
+        only: names of the families, instead of all selectors.
+    """
+
+    select: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    selector: str | None = None
+    by_default: bool = False
+    state: str | None = None
+    only: Collection[str] | None = None
+
+
+EVERYTHING = Choice()
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """The families that a command is to work on.
@@ -50,29 +74,24 @@ class Chosen:
 
 
 def choose_families(
-    project: Project,
-    environ: Mapping[str, str],
-    *,
-    select: Sequence[str] | None,
-    exclude: Sequence[str] = (),
-    selector: str | None = None,
-    states: Told | None = None,
+    project: Project, environ: Mapping[str, str], choice: Choice, *, states: Told | None = None
 ) -> Chosen:
     """Choose families.
 
     Args:
         project: the project.
         environ: the environment.
-        select: selectors; all families if None. If empty, and `exclude` too, the project's default selector counts.
-        exclude: selectors of families to leave out.
-        selector: name of a selector; then the others are ignored, as in dbt.
+        choice: which are wanted.
         states: what `state:` compares with; see `project.selection`.
 
     Raises:
         InputError: a selector cannot be read, or needs what there is not.
     """
+    if choice.only is not None:
+        return Chosen(tuple(family for family in project.families if family.name in choice.only))
+    select, exclude, selector = choice.select, choice.exclude, choice.selector
     named = None
-    if selector is not None or (select is not None and not select and not exclude):
+    if selector is not None or (choice.by_default and not select and not exclude):
         named = _named(project, selector)
     include = named.expression if named else parse_options(select, option="--select") if select else None
     without = parse_options(exclude, option="--exclude") if exclude and not named else None
@@ -80,7 +99,7 @@ def choose_families(
         return Chosen(project.families, nothing=None if project.families else _no_family(project))
     found, unknown = _selected(project, environ, include, without, states)
     names = set(found.families)
-    nothing = None if names else _nothing(named, select or (), exclude, found).hiding(project.shown_as)
+    nothing = None if names else _nothing(named, select, exclude, found).hiding(project.shown_as)
     warnings = [warning(Code.UNMATCHED, f"`{part.text}` matches no family", help=part.help) for part in found.unmatched]
     if selector is not None and (select or exclude):
         warnings.append(warning(Code.BAD_OPTION, "beside `--selector`, `--select` and `--exclude` are ignored"))

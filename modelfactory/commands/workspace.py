@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
-from modelfactory.commands.selecting import Chosen, choose_families
+from modelfactory.commands.project_options import ProjectOptions, store_of
+from modelfactory.commands.review import Review, review_revisions, review_store
+from modelfactory.commands.selecting import EVERYTHING, Choice, choose_families
+from modelfactory.commands.states import states_of
 from modelfactory.diagnostics import (
     Code,
     Diagnostic,
@@ -24,26 +27,7 @@ from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project
-from modelfactory.store.store import Store, store_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectOptions:
-    """Options that every command on a project takes.
-
-    Attributes:
-        project_dir: folder of the project; here or the nearest parent if None.
-        target: name of the target; the project's own if None.
-        variables: values of `--vars`.
-        profiles_dir: folder of `profiles.yml`.
-        environ: the environment.
-    """
-
-    project_dir: Path | None = None
-    target: str | None = None
-    variables: Mapping[str, Any]
-    profiles_dir: Path | None = None
-    environ: Mapping[str, str]
+from modelfactory.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -57,6 +41,7 @@ class Workspace:
         plan: their steps, in the same order.
         environ: the environment.
         warnings: what is not wrong but probably not meant.
+        review: compares the whole project with an earlier state.
     """
 
     project: Project
@@ -64,6 +49,7 @@ class Workspace:
     families: tuple[Family, ...]
     plan: Plan
     environ: Mapping[str, str]
+    review: Callable[[], Review]
     warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property
@@ -78,16 +64,6 @@ class Workspace:
     @cached_property
     def _by_name(self) -> dict[str, Family]:
         return {family.name: family for family in self.families}
-
-
-def store_of(project: Project) -> Store:
-    """Return the store of a project's target.
-
-    Raises:
-        InputError: no store can stand at its URL.
-    """
-    former_names = {name: tuple(project.former_names(name)) for name in project.moved}
-    return store_at(project.target.store, base=project.root, former_names=former_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +82,17 @@ class ReadProject:
 
     def compile(
         self,
+        choice: Choice = EVERYTHING,
         *,
-        select: Sequence[str] | None = None,
-        exclude: Sequence[str] = (),
-        selector: str | None = None,
         may_be_empty: bool = False,
         whole: bool = True,
-        only: Collection[str] | None = None,
     ) -> Workspace:
         """Choose families and compile them.
 
         Args:
-            select: selectors; all families if None, and what the project chooses by default if empty.
-            exclude: selectors of families to leave out.
-            selector: name of a selector that stands for both.
+            choice: which families.
             may_be_empty: accept a selection that matches nothing.
             whole: compile the families that are not chosen too, to find their mistakes.
-            only: names of the families, instead of selectors.
 
         Raises:
             InputError: with every mistake that was found.
@@ -130,10 +100,13 @@ class ReadProject:
         """
         project, options = self.project, self.options
         facts = learn_classes(project, cache_folder(options.environ))
-        if only is not None:
-            chosen = Chosen(tuple(family for family in project.families if family.name in only))
-        else:
-            chosen = choose_families(project, options.environ, select=select, exclude=exclude, selector=selector)
+        review = functools.cache(lambda: self.review(facts, choice.state))
+        chosen = choose_families(
+            project,
+            options.environ,
+            choice,
+            states=lambda: states_of(review(), [family.name for family in project.families]),
+        )
         names = {family.name for family in chosen.families}
         compiled = [f for f in project.families if whole or f.name in names or f.name in chosen.unknown]
         plan, more = compile_plan(project, compiled, facts, options.environ)
@@ -145,7 +118,25 @@ class ReadProject:
             raise NothingSelected(chosen.nothing)
         steps = tuple(step for step in plan.steps if step.family in names)
         warnings = (*found, *chosen.warnings, *warnings)
-        return Workspace(project, facts, chosen.families, Plan(steps, plan.defaults), options.environ, warnings)
+        return Workspace(project, facts, chosen.families, Plan(steps, plan.defaults), options.environ, review, warnings)
+
+    def review(self, facts: Mapping[str, ClassFacts], state: str | None) -> Review:
+        """Compare the whole project with an earlier state.
+
+        Args:
+            facts: what is known of its classes.
+            state: a git revision; the store if None.
+
+        Raises:
+            InputError: the project has mistakes, or there is nothing to compare it with.
+        """
+        project, options = self.project, self.options
+        if state is not None:
+            return review_revisions(options, state, look_at_store=False)
+        plan, mistakes = compile_plan(project, project.families, facts, options.environ)
+        if any(diagnostic.severity == Severity.ERROR for diagnostic in (*self.mistakes, *mistakes)):
+            raise InputError(*self.mistakes, *mistakes)
+        return review_store(project, plan, store_of(project))
 
 
 def read_project(options: ProjectOptions) -> ReadProject:
@@ -170,17 +161,13 @@ def read_project(options: ProjectOptions) -> ReadProject:
 
 def open_workspace(
     options: ProjectOptions,
+    choice: Choice = EVERYTHING,
     *,
-    select: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    selector: str | None = None,
     may_be_empty: bool = False,
     whole: bool = True,
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
-    return read_project(options).compile(
-        select=select, exclude=exclude, selector=selector, may_be_empty=may_be_empty, whole=whole
-    )
+    return read_project(options).compile(choice, may_be_empty=may_be_empty, whole=whole)
 
 
 def _unknown_variables(project: Project, options: ProjectOptions) -> tuple[Diagnostic, ...]:

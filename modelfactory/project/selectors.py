@@ -29,8 +29,6 @@ MODIFIED = (
     "features",
     "label",
     "groups",
-    "data",
-    "env",
     "meta",
     "tests",
     "parents",

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_samples import GROUPS, version, write_models
+from store_samples import publish_family
 from support import workspace_of, write_project
 from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
+from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.review import review_revisions
-from modelfactory.commands.workspace import ProjectOptions
-from modelfactory.plan.fingerprint import plain
-from modelfactory.store.manifest import MeaningRecord
-from modelfactory.store.versions import publish_version, stage_version
 
 DEFAULTS = "label: y\nowner: team\n"
 FAMILIES = """\
@@ -252,32 +249,9 @@ def test_changes_have_an_exit_code_where_it_is_asked_for(folder: Path) -> None:
 
 
 class TestStore:
-    def publish(self, folder: Path, family: str) -> None:
-        workspace = workspace_of(folder)
-        step = next(step for step in workspace.plan.steps if step.family == family)
-        with workspace.store.locked(family):
-            staging = stage_version(workspace.store, family, 1, "run1")
-            staging.write_groups(GROUPS)
-            write_models(staging)
-            staging.adopt_models(f"{staging.scratch}/written")
-            record = version(1, staging.seal())
-            fingerprints = {
-                "definition": step.definition_fingerprint,
-                "metadata": step.metadata_fingerprint,
-                "parents": step.parents_fingerprint,
-            }
-            record = record.model_copy(
-                update={
-                    "meaning": MeaningRecord(**plain(step.meaning)),
-                    "fingerprints": record.fingerprints.model_copy(update=fingerprints),
-                    "cpu_seconds": 3.0,
-                }
-            )
-            publish_version(workspace.store, staging, record)
-
     def test_without_a_revision_the_store_is_what_is_compared_with(self, folder: Path) -> None:
         for family in ("fine", "coarse"):
-            self.publish(folder, family)
+            publish_family(workspace_of(folder), family)
         edit(folder, "families/f.yml", "alpha: 1.0", "alpha: 2.0")
         edit(folder, "families/f.yml", "    fallback: coarse\n", "")
         edit(folder, "families/f.yml", "name: coarse", "name: rough")
@@ -293,7 +267,7 @@ class TestStore:
         }
 
     def test_a_revision_tells_what_is_trained(self, folder: Path) -> None:
-        self.publish(folder, "fine")
+        publish_family(workspace_of(folder), "fine", cpu_seconds=3.0)
         edit(folder, "families/f.yml", "{class: Ridge, params: {alpha: 1.0}}", "RandomForestRegressor")
         fine = found(folder, "HEAD")["families"][0]["trained"]
         assert (fine["version"], fine["groups"], fine["models"], fine["cpu_seconds"]) == (1, 2, 1, 3.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import FAMILY_TOML, load, workspace_of, write_project
 
-from modelfactory.commands.workspace import store_of
+from modelfactory.commands.project_options import store_of
 from modelfactory.diagnostics import Code, Diagnostic, InputError
 from modelfactory.project.loading import Family
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from modelfactory.cli.app import app
 from modelfactory.commands.debug import Check, debug
-from modelfactory.commands.workspace import ProjectOptions
+from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.store.store import Store
 from modelfactory.store.verifying import verify_store
 from modelfactory.store.versions import stage_version
