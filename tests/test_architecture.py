@@ -100,6 +100,7 @@ def command(*arguments: str) -> str:
         ("build", "--help"),
         ("ls", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
         ("parse", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
+        ("show", "life_exp_by_country", "--resolved", "--project-dir", str(PROJECTS / "gapminder")),
     ],
     ids=lambda a: " ".join(a[:2]),
 )

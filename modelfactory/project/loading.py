@@ -124,8 +124,11 @@ class Family:
     def place(self, path: KeyPath = ()) -> Place:
         """Return where the value at `path` is written."""
         if path and path[0] in self.origins:
-            origin = self.origins[str(path[0])][0]
-            return origin.document.place((*origin.path, *path[1:]))
+            key, *rest = path
+            origins = self.origins[str(key)]
+            if key == "meta" and rest:  # each of its items may be of another layer
+                origins = (*(o for o in origins if isinstance(o.value, dict) and rest[0] in o.value), *origins)
+            return origins[0].document.place((*origins[0].path, *rest))
         return self.origin.document.place((*self.origin.path, *path))
 
 
