@@ -18,6 +18,8 @@ from modelfactory.project.variables import Reference, environment_names, follow,
 
 _OF_SOURCES = ("path", "table", "format", "options")
 """Keys of a source that decide what is read."""
+_CALLS = ("estimator", "preprocess", "pipeline")
+"""Keys of a family in which a mapping with a `class` is an estimator."""
 
 
 class OriginKind(StrEnum):
@@ -157,7 +159,7 @@ def _leaves(value: Any, path: KeyPath, facts: Mapping[str, ClassFacts], default:
                 if written or not path or inner not in (None, (), {}):
                     built_in = None if written else ValueOrigin(OriginKind.BUILT_IN)
                     yield from _leaves(inner, (*path, key), facts, default or built_in)
-        case dict() if nested_class(value) is not None:
+        case dict() if path[0] in _CALLS and nested_class(value) is not None:
             yield _Leaf((*path, "class"), value["class"], default)
             yield from _parameters(value["class"], value.get("params", {}), (*path, "params"), facts, default)
         case dict() if value:
@@ -302,7 +304,7 @@ class _Resolving:
 
     def _seed(self, leaf: _Leaf) -> tuple[ValueOrigin, ...]:
         """Return the family's seed for a random state that the definition leaves open."""
-        if leaf.value is not None or leaf.path[-1] != "random_state" or "params" not in leaf.path:
+        if leaf.value is not None or leaf.path[-1] != "random_state" or leaf.path[0] not in _CALLS:
             return ()
         place = self.family.place(("seed",)) if "seed" in self.family.origins else None
         return (ValueOrigin(OriginKind.SEED, "seed", place),)

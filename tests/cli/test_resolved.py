@@ -334,6 +334,43 @@ def test_nested_estimators_and_pipelines_are_taken_apart(tmp_path: Path) -> None
     assert {path: found[path] for path in wanted} == wanted
 
 
+def test_a_class_in_meta_is_no_estimator(tmp_path: Path) -> None:
+    family = FAMILY + "  meta: {class: Ridge, tier: {class: gold, random_state: null}}\n"
+    found = {path: line(row) for path, row in resolved(write_project(tmp_path, one_family(family))).items()}
+    assert {path: value for path, value in found.items() if path.startswith("meta")} == {
+        "meta.class": ["Ridge", "family families/f.yml:8:17"],
+        "meta.tier.class": ["gold", "family families/f.yml:8:38"],
+        "meta.tier.random_state": [None, "family families/f.yml:8:58"],
+    }
+
+
+def test_a_value_that_is_merged_in_has_the_place_where_it_is_written(tmp_path: Path) -> None:
+    family = """\
+        families:
+        - &base
+          name: g
+          group_by: k
+          source: s
+          features: x
+          label: y
+          estimator: &ridge {class: Ridge, params: {alpha: 2}}
+        - <<: *base
+          name: f
+          label: z
+          estimator: {<<: *ridge, params: {tol: 1}}
+    """
+    found = {path: line(row) for path, row in resolved(write_project(tmp_path, one_family(family))).items()}
+    wanted = {
+        "name": ["f", "family families/f.yml:10:9"],
+        "source": ["s", "family families/f.yml:5:11"],
+        "label": ["z", "family families/f.yml:11:10"],
+        "estimator.class": ["Ridge", "family families/f.yml:8:29"],
+        "estimator.params.tol": [1, "family families/f.yml:12:41"],
+        "estimator.params.alpha": [1.0, "scikit-learn"],
+    }
+    assert {path: found[path] for path in wanted} == wanted
+
+
 def test_a_class_of_another_package_has_defaults_of_its_own(tmp_path: Path) -> None:
     files = {**one_family(FAMILY.replace("Ridge", "own_estimators.Own")), "own_estimators.py": OWN}
     files["mf_project.yml"] = "name: demo\nestimator_packages: [own_estimators]\n"
