@@ -200,7 +200,7 @@ def _origin_text(origin: ValueOrigin) -> str:
         case OriginKind.REFERENCE_DEFAULT:
             return f"default in the reference to {origin.name}"
         case OriginKind.SEED:
-            return f"seed{where} and the group's key"
+            return f"the group's key and seed{where}"
         case _:
             return where.removeprefix(", ")
 

@@ -600,6 +600,7 @@ def test_the_table_puts_together_what_belongs_together(project: Path) -> None:
     assert rows[seed + 1] == ["", f"overrides seed: 1, {far}:4"]
     assert ["features[0-1].name", "[x, z]", f"{own}:4"] in rows
     assert ["features[1].kind", "categorical", f"{own}:4"] in rows
+    assert ["", f"via the group's key and seed, families/inner/_defaults{suffix}:1"] in rows
     assert ["evaluate"] in rows
     assert ["", "metrics", "[rmse, mae, r2]", "built-in default"] in rows
     assert ["sources.s"] in rows
