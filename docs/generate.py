@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from modelfactory.cli.app import app
 from modelfactory.cli.options import PROJECT
+from modelfactory.commands.resolving import OriginKind
 from modelfactory.diagnostics import Code
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
@@ -153,6 +154,34 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "warnings": ("array<string>", "Rows left out for want of a label, and up to five warnings of the fit."),
 }
 
+ORIGINS: Mapping[OriginKind, str] = {
+    OriginKind.FAMILY: "The family's own file says it.",
+    OriginKind.FOLDER_DEFAULT: "A file `_defaults` of the family's folder or of one above says it.",
+    OriginKind.PROJECT_DEFAULT: "`defaults` of the project file say it.",
+    OriginKind.SOURCE: "The declaration of the source says it.",
+    OriginKind.QUERY_FILE: "It is the text of the file that `sql_file` names.",
+    OriginKind.BUILT_IN: "Nobody says it; it is the default of the key.",
+    OriginKind.SCIKIT_LEARN: "Nobody says it; it is the default of the parameter in the installed scikit-learn.",
+    OriginKind.CLASS: "The same of a class of another package.",
+    OriginKind.VARIABLE: "`name` is a variable of the project's `vars`.",
+    OriginKind.COMMAND_LINE: "`name` is a variable of `--vars`.",
+    OriginKind.REFERENCE_DEFAULT: "`name` is not set, and the reference to it gives a default.",
+    OriginKind.ENVIRONMENT: "`name` is a variable of the environment; its value is never shown.",
+    OriginKind.SEED: "The definition leaves a `random_state` open: each group gets one made of `seed` and its key.",
+}
+
+RESOLVED: Mapping[str, str] = {
+    "path": "Keys and list indexes, such as `features[2].kind`. What a source declares is below `sources`, the text of "
+    "a `sql_file` is `query`.",
+    "value": "The value, with the reference in the place of a value of the environment.",
+    "from": "Where it is written or which default it is: an object with `kind`, `name`, `file`, `line` and `column`, "
+    "null where they do not apply.",
+    "via": "What it came through, as a list of such objects.",
+    "overrides": "What it hides, nearest first, as a list of objects with `path`, `value` and `from`. A key is hidden "
+    "as a whole, so that all values in it name the same; items of `tags` and `meta` are hidden one by one.",
+}
+"""Keys of a resolved value in JSON."""
+
 CODES: Mapping[Code, str] = {
     Code.NO_PROJECT: "There is no project file, or no such folder.",
     Code.TWO_PROJECT_FILES: "A folder holds more than one project file.",
@@ -212,7 +241,15 @@ CODE_GROUPS = {
 
 def reference() -> str:
     """Return the text of docs/reference.md."""
-    parts = [HEAD, *_spec_sections(), *_result_sections(), *_metric_section(), *_command_sections(), *_code_section()]
+    sections = (
+        _spec_sections,
+        _result_sections,
+        _metric_section,
+        _resolved_section,
+        _command_sections,
+        _code_section,
+    )
+    parts = [HEAD, *(part for section in sections for part in section())]
     lines = "\n".join(part.rstrip("\n") + "\n" for part in parts).splitlines()
     return "".join(f"{line if line.startswith(('|', '<')) else _filled(line)}\n" for line in lines)
 
@@ -294,6 +331,16 @@ def _result_sections() -> Iterator[str]:
         ("column", "type", "meaning"),
         ((f"`{name}`", f"`{COLUMNS[name][0]}`", COLUMNS[name][1]) for name in GROUP_COLUMNS),
     )
+
+
+def _resolved_section() -> Iterator[str]:
+    yield (
+        "## Resolved values\n\n`mf show FAMILY --resolved --output json` writes a list of all values that a family "
+        "depends on, each as an object.\n"
+    )
+    yield _table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in RESOLVED.items()))
+    yield "Kinds in `from` and `via`:\n"
+    yield _table(("kind", "meaning"), ((f"`{kind}`", ORIGINS[kind]) for kind in OriginKind))
 
 
 def _metric_section() -> Iterator[str]:

@@ -101,6 +101,9 @@ def command(*arguments: str) -> str:
         ("ls", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
         ("parse", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
         ("fmt", "--check", "--quiet", str(PROJECTS)),
+        ("diff", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
+        ("plan", "--no-census", "--quiet", "--project-dir", str(PROJECTS / "gapminder")),
+        ("show", "life_exp_by_country", "--resolved", "--project-dir", str(PROJECTS / "gapminder")),
     ],
     ids=lambda a: " ".join(a[:2]),
 )

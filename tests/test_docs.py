@@ -18,6 +18,7 @@ from support import FAMILY_YAML, PROJECTS, ROOT, load, workspace_of, write_proje
 from typer.testing import CliRunner
 
 from modelfactory.cli.app import app
+from modelfactory.commands.resolving import OriginKind
 from modelfactory.diagnostics import Code
 from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import GROUP_COLUMNS, Status
@@ -114,13 +115,17 @@ def test_every_spec_and_field_is_in_the_reference(generate: ModuleType, referenc
         assert keys == [field.alias or name for name, field in spec.model_fields.items()]
 
 
-def test_every_status_column_metric_and_code_is_in_the_reference(reference: str) -> None:
+def test_every_status_column_metric_origin_and_code_is_in_the_reference(reference: str) -> None:
     def rows(title: str) -> list[str]:
         return re.findall(r"^\| (?:\*\*)?`(\w+)`", section(reference, title), re.MULTILINE)
 
     assert rows("Statuses") == [str(status) for status in Status]
     assert rows("Group table") == list(GROUP_COLUMNS)
     assert rows("Metrics") == list(METRICS)
+    assert re.findall(r"^\| `([\w -]+)`", section(reference, "Resolved values"), re.MULTILINE) == [
+        *("path", "value", "from", "via", "overrides"),
+        *OriginKind,
+    ]
     assert rows("Diagnostics") == [str(code) for code in Code]
 
 

@@ -72,16 +72,24 @@ def show(
     group: Annotated[
         list[str] | None, typer.Option("--group", help="A group's key: COLUMN=VALUE, once per column.")
     ] = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Show every single value that it depends on, and where that comes from.")
+    ] = False,
     output: Annotated[ShowOutput, typer.Option("--output", "-o", help="What to write.")] = ShowOutput.TEXT,
 ) -> None:
     """Show a family: its definition and where each value is written, its versions; or one group's outcome."""
-    from modelfactory.cli.listing import write_details, write_group
-    from modelfactory.commands.inspect import show_family, show_group
+    from modelfactory.cli.listing import write_details, write_group, write_resolved
+    from modelfactory.commands.inspect import resolve_family, show_family, show_group
     from modelfactory.commands.workspace import open_workspace
 
+    if resolved and group:
+        raise typer.BadParameter("--resolved shows a family's definition, --group a group's outcome")
     workspace = open_workspace(call.options)
     as_json = output == ShowOutput.JSON
-    if group:
+    if resolved:
+        values = resolve_family(workspace, family, given=call.options.variables)
+        write_resolved(call.console, family, values, as_json=as_json)
+    elif group:
         write_group(call.console, show_group(workspace, family, group), as_json=as_json)
     else:
         write_details(call.console, show_family(workspace, family), as_json=as_json, now=datetime.now(UTC))

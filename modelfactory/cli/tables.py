@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ _STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unre
 
 def family_table(listings: Iterable[FamilyListing], *, now: datetime) -> Table:
     """Return the table of `mf ls`: a few lines per family, so that it fits a terminal of 110 columns."""
-    table = _table("family", "models", "groups", "median (baseline)", "version")
+    table = framed("family", "models", "groups", "median (baseline)", "version")
     table.columns[0].no_wrap = True
     for item in listings:
         table.add_row(
@@ -80,7 +80,7 @@ def _style_of(status: str) -> str:
 def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> Table:
     """Return the table of `mf ls --groups`; `rows` are all, fitted on and measured on."""
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    table = _table(*keys, "status", "rows (train+test)", *metrics, "why")
+    table = framed(*keys, "status", "rows (train+test)", *metrics, "why")
     for column in table.columns[:-1]:
         column.no_wrap = True
     for row in rows:
@@ -105,10 +105,10 @@ def _with_baseline(row: dict[str, Any], name: str) -> str:
 
 def show_tables(details: FamilyDetails, *, now: datetime) -> list[Table]:
     """Return the tables of `mf show`: the definition with provenance, and the versions."""
-    definition = _table("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
+    definition = framed("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
         definition.add_row(value.key, plain(value.value), "\n".join(value.origins))
-    versions = _table("version", "groups", "median (baseline)", "cost", "run")
+    versions = framed("version", "groups", "median (baseline)", "cost", "run")
     for version in reversed(details.versions):
         current = " current" if version.number == details.current else ""
         efficiency = "" if version.efficiency is None else f"\nefficiency {version.efficiency:.0%}"
@@ -181,24 +181,25 @@ def age(moment: str, now: datetime) -> str:
     raise AssertionError("the last limit is infinite")
 
 
-def plain(value: Any) -> str:
-    """Write a value in one line, as YAML would."""
+def plain(value: Any, *, float_text: Callable[[float], str] = "{:g}".format) -> str:
+    """Write a value as YAML would, lists and mappings in one line."""
     match value:
         case dict():
-            return "{" + ", ".join(f"{k}: {plain(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{k}: {plain(v, float_text=float_text)}" for k, v in value.items()) + "}"
         case list() | tuple():
-            return "[" + ", ".join(plain(v) for v in value) + "]"
+            return "[" + ", ".join(plain(v, float_text=float_text) for v in value) + "]"
         case None:
             return "null"
         case bool():
             return str(value).lower()
         case float():
-            return f"{value:g}"
+            return float_text(value)
         case _:
             return str(value).rstrip("\n")
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def framed(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table with a head."""
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title=title, title_justify="left", title_style="bold"
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from modelfactory.commands.resolving import ResolvedValue, resolved_values
 from modelfactory.commands.review import FamilyReview
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
@@ -179,8 +180,8 @@ def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
-class ResolvedValue:
-    """One value of a definition and the places it comes from."""
+class WrittenKey:
+    """The value of one key of a definition and the places it comes from."""
 
     key: str
     value: Any
@@ -192,7 +193,7 @@ class FamilyDetails:
     """All that `mf show` tells of a family."""
 
     listing: FamilyListing
-    values: tuple[ResolvedValue, ...]
+    values: tuple[WrittenKey, ...]
     versions: tuple[VersionRecord, ...]
     current: int | None
 
@@ -209,13 +210,13 @@ def show_family(workspace: Workspace, name: str) -> FamilyDetails:
     versions = tuple(manifest.versions) if manifest else ()
     return FamilyDetails(
         listing=_listing(family, step, manifest.version() if manifest else None),
-        values=tuple(_resolved(family)),
+        values=tuple(_written(family)),
         versions=versions,
         current=manifest.current if manifest else None,
     )
 
 
-def _resolved(family: Family) -> list[ResolvedValue]:
+def _written(family: Family) -> list[WrittenKey]:
     values = family.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     found = []
     for key in FamilySpec.model_fields:
@@ -227,10 +228,29 @@ def _resolved(family: Family) -> list[ResolvedValue]:
             if isinstance(value, str) and "${" in value and "${env:" not in value:
                 places.append(value)
                 value = resolved
-            found.append(ResolvedValue(key, value, tuple(places)))
+            found.append(WrittenKey(key, value, tuple(places)))
         elif resolved not in (None, (), [], {}):
-            found.append(ResolvedValue(key, resolved, ("default",)))
+            found.append(WrittenKey(key, resolved, ("default",)))
     return found
+
+
+def resolve_family(workspace: Workspace, name: str, *, given: Iterable[str]) -> tuple[ResolvedValue, ...]:
+    """Return every single value that a family depends on, and where it comes from; the store is not looked at.
+
+    Args:
+        workspace: the project.
+        name: name of the family.
+        given: names of the variables of `--vars`.
+
+    Raises:
+        InputError: there is no such family.
+    """
+    family = known_family(workspace, name)
+    step = next(step for step in workspace.plan.steps if step.family == name)
+    values = resolved_values(
+        workspace.project, step, family, facts=workspace.facts, given=given, environ=workspace.environ
+    )
+    return tuple(values)
 
 
 def show_group(workspace: Workspace, name: str, key: Sequence[str]) -> dict[str, Any]:

@@ -23,15 +23,13 @@ from modelfactory.plan.steps import (
     SourceRead,
     TrainStep,
 )
-from modelfactory.project.classes import ClassFacts, check_class
+from modelfactory.project.classes import NO_DEFAULT, ClassFacts, check_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
 from modelfactory.project.variables import as_text, environment_names
 
 INTERNAL_PREFIX = "_mf_"
-_NO_DEFAULT = (None, "'deprecated'", "'warn'")
-"""What scikit-learn writes where a parameter has no default of its own any more."""
 
 
 def compile_plan(
@@ -66,7 +64,7 @@ def compile_plan(
             waiting |= {ref: by_name[ref] for ref in step.refs if ref not in seen}
     mistakes += _circles(steps, by_name)
     defaults = {
-        known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in _NO_DEFAULT)
+        known.path: tuple((name, p.default) for name, p in known.parameters.items() if p.default not in NO_DEFAULT)
         for known in facts.values()
     }
     return Plan(tuple(_behind_what_they_read(steps).values()), defaults), [

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from modelfactory.project.alternatives import REFERENCE, Schema, alternatives
-from modelfactory.project.classes import ClassFacts, Constraint, Parameter
+from modelfactory.project.classes import NO_DEFAULT, ClassFacts, Constraint, Parameter
 
 CLASS_NAME: Schema = {"$ref": "#/definitions/ClassName"}
 TRANSFORMER_NAME: Schema = {"$ref": "#/definitions/TransformerName"}
@@ -83,7 +83,7 @@ def _parameter(parameter: Parameter, estimator: Schema) -> Schema:
 
 def _default(parameter: Parameter) -> Schema:
     """Return the default if a file can hold it and a user may want it."""
-    if parameter.default in (None, "'deprecated'", "'warn'"):
+    if parameter.default is None or parameter.default in NO_DEFAULT:
         return {}
     try:
         value = ast.literal_eval(parameter.default)

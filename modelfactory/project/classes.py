@@ -86,6 +86,10 @@ class Constraint:
         return above and below
 
 
+NO_DEFAULT = (None, "'deprecated'", "'warn'")
+"""Defaults of parameters that have none: what is required, and what scikit-learn writes where one is going away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a class.
@@ -99,6 +103,14 @@ class Parameter:
     default: str | None
     constraints: tuple[Constraint, ...] = ()
     doc: str = ""
+
+    @property
+    def default_value(self) -> Any:
+        """The default as plain data; its text where it is none."""
+        try:
+            return ast.literal_eval(self.default or "None")
+        except (ValueError, SyntaxError):
+            return self.default
 
     def text(self) -> str:
         """Say the forms and the default in words."""

@@ -40,9 +40,9 @@ from modelfactory.project.specs import (
 from modelfactory.project.variables import environment_names, substitute
 
 _S = TypeVar("_S", bound=Spec)
-_ADDED_UP = ("tags", "meta")
+ADDED_UP = ("tags", "meta")
 """Family keys of which defaults and own value are put together, as in dbt; of all others the nearest value wins."""
-_ALTERNATIVES = (frozenset({"source", "sql", "sql_file"}), frozenset({"preprocess", "pipeline"}))
+ALTERNATIVES = (frozenset({"source", "sql", "sql_file"}), frozenset({"preprocess", "pipeline"}))
 """Family keys that stand for each other: a nearer one hides the inherited others."""
 
 
@@ -61,6 +61,11 @@ class Origin:
     def text(self) -> str:
         """Return `file:line`."""
         return self.place.shown
+
+    @property
+    def value(self) -> Any:
+        """The value as written."""
+        return _value_at(self.document.data, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class Family:
         spec: the validated definition, defaults and variables applied.
         origin: where the family itself is written.
         origins: by top-level key, the places its value comes from, own file first.
+        overridden: by top-level key, the farther values that it hides, nearest first: of the key, or of one that it
+            stands for.
         definition: the keys as written, defaults applied, before variables and environment.
         query: the text of `sql` or of the file that `sql_file` names.
     """
@@ -90,6 +97,7 @@ class Family:
     spec: FamilySpec
     origin: Origin
     origins: Mapping[str, tuple[Origin, ...]]
+    overridden: Mapping[str, tuple[Origin, ...]]
     definition: Mapping[str, Any]
     query: str | None
 
@@ -120,8 +128,11 @@ class Family:
     def place(self, path: KeyPath = ()) -> Place:
         """Return where the value at `path` is written."""
         if path and path[0] in self.origins:
-            origin = self.origins[str(path[0])][0]
-            return origin.document.place((*origin.path, *path[1:]))
+            key, *rest = path
+            origins = self.origins[str(key)]
+            if key == "meta" and rest:  # each of its items may be of another layer
+                origins = (*(o for o in origins if isinstance(o.value, dict) and rest[0] in o.value), *origins)
+            return origins[0].document.place((*origins[0].path, *rest))
         return self.origin.document.place((*self.origin.path, *path))
 
 
@@ -392,6 +403,7 @@ class _Loading:
         written: dict[str, Any] = {}
         values: dict[str, Any] = {}
         origins: dict[str, tuple[Origin, ...]] = {}
+        overridden: dict[str, tuple[Origin, ...]] = {}
         for layer in (own, *inherited):
             raw = _value_at(layer.document.data, layer.path)
             replaced = _value_at(self._substituted(layer.document), layer.path)
@@ -400,21 +412,29 @@ class _Loading:
                     layer.document.diagnostic(Code.BAD_VALUE, f"must be a mapping, not {kind_of(raw)}", layer.path)
                 )
                 continue
-            hidden = {other for group in _ALTERNATIVES if group & values.keys() for other in group}
+            hidden = {other: key for group in ALTERNATIVES for key in group & values.keys() for other in group - {key}}
             for key in raw:
-                if key in hidden and key not in values:
-                    continue
                 origin = Origin(layer.document, (*layer.path, key))
-                if key not in values:
+                if key not in values and key not in hidden:
                     written[key], values[key], origins[key] = raw[key], replaced[key], (origin,)
-                elif key in _ADDED_UP and not any(check_key(FamilySpec, key, v) for v in (values[key], replaced[key])):
+                elif key in ADDED_UP and not any(check_key(FamilySpec, key, v) for v in (values[key], replaced[key])):
                     written[key] = _added_up(written[key], raw[key])
                     values[key] = _added_up(values[key], replaced[key])
                     origins[key] += (origin,)
+                else:
+                    nearer = key if key in values else hidden[key]
+                    overridden[nearer] = (*overridden.get(nearer, ()), origin)
         spec = self._validate(FamilySpec, values, own, origins)
         if spec is None:
             return None
-        return Family(spec, own, MappingProxyType(origins), MappingProxyType(written), self._query(spec, own, origins))
+        return Family(
+            spec=spec,
+            origin=own,
+            origins=MappingProxyType(origins),
+            overridden=MappingProxyType(overridden),
+            definition=MappingProxyType(written),
+            query=self._query(spec, own, origins),
+        )
 
     def _query(self, spec: FamilySpec, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> str | None:
         if spec.sql_file is None:

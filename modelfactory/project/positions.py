@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import yaml
 
 from modelfactory.diagnostics import Position
-from modelfactory.project.yaml12 import YamlLoader
+from modelfactory.project.yaml12 import MERGE, YamlLoader
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indexes from the top."""
@@ -83,11 +83,20 @@ def _yaml_places(
         return
     above = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
-        for key_node, value in node.value:
+        for key_node, value in _pairs(node):
             yield from _yaml_places(value, (*path, key_node.value), _span(key_node), above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _yaml_places(item, (*path, index), None, above)
+
+
+def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Yield keys and values; those that `<<` brings in come first, so that the mapping's own take their place."""
+    for key, value in node.value:
+        if key.tag == MERGE:
+            for other in reversed(value.value if isinstance(value, yaml.SequenceNode) else [value]):
+                yield from _pairs(other)
+    yield from node.value
 
 
 def _span(node: yaml.Node) -> Position:

@@ -30,6 +30,21 @@ class UnknownReference:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference that was followed.
+
+    Attributes:
+        kind: `var` or `env`.
+        name: of the variable.
+        by_default: whether the variable is not set, so that the reference's own default stands in.
+    """
+
+    kind: str
+    name: str
+    by_default: bool
+
+
 def substitute(
     data: Mapping[str, Any], variables: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[UnknownReference]]:
@@ -48,6 +63,12 @@ def substitute(
     """
     replacing = _Replacing(variables, environ)
     return replacing.in_value(data, ()), replacing.unknown
+
+
+def substituted(value: Any, variables: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    """Replace the references in one value that was found right before."""
+    inside = ("",)  # no key of a family, or a `sql` in its `meta` would be taken for a query
+    return _Replacing(variables, environ).in_value(value, inside)
 
 
 def resolve_variables(data: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +94,26 @@ def hide_environment(said: str, written: str, environ: Mapping[str, str]) -> str
     return hide(said, shown_as)
 
 
+def follow(text: str, variables: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, tuple[Reference, ...]]:
+    """Replace the references in a text, and tell which they were.
+
+    Args:
+        text: a value as written.
+        variables: values of `${var:…}`.
+        environ: the environment; of what is set there the reference stays, without its default.
+
+    Returns:
+        The value, and the references in the order in which they were met: those in a variable behind that to it.
+    """
+    replacing = _Replacing(variables, references_to(environ))
+    return replacing.in_text(text, (), keep=False), tuple(replacing.followed)
+
+
+def references_to(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which each value is a reference to itself: what is replaced by it tells no secret."""
+    return {name: f"${{env:{name}}}" for name in environ}
+
+
 def environment_names(text: str) -> set[str]:
     """Return the names of the environment variables that a text refers to."""
     return {name for kind, name, _ in _REFERENCE.findall(text) if kind == "env"}
@@ -80,17 +121,19 @@ def environment_names(text: str) -> set[str]:
 
 @dataclass(slots=True)
 class _Replacing:
-    """One pass over a value; gathers the references that name nothing.
+    """One pass over a value; gathers the references.
 
     Attributes:
         variables: values of `${var:…}`.
         environ: values of `${env:…}`; None to keep all references to the environment.
         unknown: what was not found.
+        followed: what was found.
     """
 
     variables: Mapping[str, Any]
     environ: Mapping[str, str] | None
     unknown: list[UnknownReference] = field(default_factory=list)
+    followed: list[Reference] = field(default_factory=list)
 
     def in_value(self, value: Any, path: KeyPath) -> Any:
         match value:
@@ -117,6 +160,7 @@ class _Replacing:
                 return found[0]
             if kind == "env" and keep:
                 return found[0]
+            self.followed.append(Reference(kind, name, by_default=name not in known))
             value = known.get(name, default)
             if kind == "var" and isinstance(value, str) and "${" in value:
                 return self.in_text(value, path, keep=keep, above=(*above, name))

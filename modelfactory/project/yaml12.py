@@ -16,6 +16,10 @@ except ImportError:  # a PyYAML built without libyaml
     from yaml import SafeLoader as _FastLoader  # type: ignore[assignment]
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""Tag of the key `<<`."""
+
+
 class DuplicateKey(yaml.MarkedYAMLError):
     """A mapping holds the same key twice."""
 
@@ -31,7 +35,7 @@ class YamlLoader(_FastLoader):
         """Build a mapping; a key is text, as in TOML, and may stand once."""
         seen = set()
         for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == MERGE:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key_node.start_mark)

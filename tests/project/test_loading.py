@@ -195,6 +195,33 @@ def test_every_value_knows_where_it_is_written(tmp_path: Path) -> None:
     }
 
 
+def test_an_item_of_meta_is_written_in_the_layer_that_gives_it(tmp_path: Path) -> None:
+    found = family(
+        tmp_path,
+        "    meta: {a: 1}\n",
+        {"families/_defaults.yml": "meta:\n  b: 2\n  a: 3\n", "mf_project.yml": "name: demo\n"},
+    )
+    shown = {name: found.place(("meta", name)).shown for name in ("a", "b", "c")}
+    assert shown == {"a": "families/f.yml:8", "b": "families/_defaults.yml:2", "c": "families/f.yml:8"}
+
+
+def test_what_a_nearer_layer_hides_is_known(tmp_path: Path) -> None:
+    found = family(
+        tmp_path,
+        "    seed: 1\n    preprocess: {numeric: StandardScaler}\n",
+        {
+            "mf_project.yml": "name: demo\ndefaults:\n  seed: 3\n  weight: w\n  sql: select 1\n",
+            "families/_defaults.yml": "seed: 2\npipeline: [{name: a, class: PCA}]\n",
+        },
+    )
+    told = {key: [(o.value, o.text()) for o in origins] for key, origins in found.overridden.items()}
+    assert told == {
+        "seed": [(2, "families/_defaults.yml:1"), (3, "mf_project.yml:3")],
+        "source": [("select 1", "mf_project.yml:5")],
+        "preprocess": [([{"name": "a", "class": "PCA"}], "families/_defaults.yml:2")],
+    }
+
+
 def test_two_folder_defaults_in_one_folder_are_one_too_many(tmp_path: Path) -> None:
     found = mistakes(
         tmp_path,

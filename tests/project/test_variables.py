@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelfactory.project.variables import resolve_environment, substitute
+from modelfactory.project.variables import follow, resolve_environment, substitute
 
 VARIABLES = {"n": 30, "share": 0.5, "yes": True, "text": "a b", "names": ["x", "y"], "nothing": None, "a.b-c": 1}
 ENVIRON = {"USER": "ada", "EMPTY": ""}
@@ -135,3 +135,17 @@ _values = st.recursive(
 @given(st.dictionaries(st.sampled_from("abc"), _values))
 def test_data_without_references_is_unchanged(data: dict[str, Any]) -> None:
     assert substitute(data, VARIABLES, ENVIRON) == (data, [])
+
+
+def test_followed_references_are_told_and_the_environment_stays() -> None:
+    variables = {"a": "${var:b}/${env:USER}", "b": 5}
+    value, references = follow("${var:a} ${env:NO:-x} ${env:USER:-y} ${var:c:-z}", variables, ENVIRON)
+    assert value == "5/${env:USER} x ${env:USER} z"
+    assert [(r.kind, r.name, r.by_default) for r in references] == [
+        ("var", "a", False),
+        ("var", "b", False),
+        ("env", "USER", False),
+        ("env", "NO", True),
+        ("env", "USER", False),
+        ("var", "c", True),
+    ]
