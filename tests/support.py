@@ -15,7 +15,7 @@ from typing import Any
 
 from modelfactory.commands.catalog import learn_classes
 from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
-from modelfactory.diagnostics import InputError
+from modelfactory.diagnostics import InputError, Severity
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Project, load_project
@@ -64,7 +64,7 @@ def load(folder: Path, *, environ: Mapping[str, str] | None = None, **variables:
     """Load the project in a folder."""
     project_file = find_project_file(folder, search_parents=False)
     project, mistakes = load_project(project_file, variables=variables, environ=environ or {})
-    if mistakes:
+    if any(mistake.severity == Severity.ERROR for mistake in mistakes):
         raise InputError(*mistakes)
     return project
 

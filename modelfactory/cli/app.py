@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from modelfactory import __version__
-from modelfactory.cli import building, inspecting, projects
+from modelfactory.cli import building, explaining, inspecting, projects
 from modelfactory.cli.options import LogFormat
 from modelfactory.cli.running import UsageError
 from modelfactory.diagnostics import MfError
@@ -26,6 +26,7 @@ app = typer.Typer(
 projects.register(app)
 building.register(app)
 inspecting.register(app)
+explaining.register(app)
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def build_project(
 
     began = time.monotonic()
     read = read_project(options)
-    if read.mistakes:
+    if read.refused:
         read.compile()  # raises them, and those of the compiler
     project, run = read.project, start_run(read.project.root)
     cache = cache_folder(options.environ)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,13 +95,18 @@ class ReadProject:
 
     Attributes:
         project: what could be read.
-        mistakes: what is wrong with the files.
+        mistakes: what is wrong with the files, and warnings.
         options: how it was read.
     """
 
     project: Project
     mistakes: Sequence[Diagnostic]
     options: ProjectOptions
+
+    @property
+    def refused(self) -> bool:
+        """Whether the files are wrong, so that `compile` raises."""
+        return _any_error(self.mistakes)
 
     def compile(
         self,
@@ -129,7 +134,7 @@ class ReadProject:
         plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
-        if any(diagnostic.severity == Severity.ERROR for diagnostic in found):
+        if _any_error(found):
             raise InputError(*found, *warnings)
         if not chosen and not may_be_empty:
             raise NothingSelected(_nothing(project, select))
@@ -169,6 +174,10 @@ def open_workspace(
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
     return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
+
+
+def _any_error(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(diagnostic.severity == Severity.ERROR for diagnostic in diagnostics)
 
 
 def _unmatched(project: Project, selectors: Sequence[str]) -> tuple[Diagnostic, ...]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, Severity, did_you_mean
 from modelfactory.project.classes import Mistake
 from modelfactory.project.explaining import check_key, explained
 from modelfactory.project.files import (
@@ -32,7 +32,7 @@ from modelfactory.project.specs import (
     Spec,
     TargetSpec,
 )
-from modelfactory.project.variables import environment_names, substitute
+from modelfactory.project.variables import environment_names, substitute, used_variables
 
 _S = TypeVar("_S", bound=Spec)
 _ADDED_UP = ("tags", "meta")
@@ -163,7 +163,8 @@ def load_project(
         profiles_dir: folder of `profiles.yml`; otherwise the project folder, then `~/.mf`.
 
     Returns:
-        The project with all that is valid in it, and every mistake in the files of its families and sources.
+        The project with all that is valid in it, and every mistake in the files of its families and sources; warnings
+        are among them.
 
     Raises:
         InputError: the project file or the profiles cannot be used, so that nothing else can be read.
@@ -189,6 +190,7 @@ class _Loading:
         self.unread_sources = False
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
+        self.texts: list[str] = []
 
     def load(self, target: str | None, profiles_dir: Path | None) -> tuple[Project, list[Diagnostic]]:
         document = read_document(self.project_file, self.root)
@@ -207,6 +209,8 @@ class _Loading:
         ]
         sources = self._sources(definitions)
         families = self._families(definitions, defaults, Origin(document, ("defaults",)))
+        if not self.mistakes:  # what cannot be read may well be what uses them
+            self._check_unused(document, defaults, families)
         project = Project(
             root=self.root,
             spec=spec,
@@ -384,10 +388,28 @@ class _Loading:
                 )
             )
         self.replaced[document.file] = data
+        self.texts.append(document.text)
         for name in environment_names(document.text) & self.environ.keys():
             if self.environ[name]:
                 self.shown_as[self.environ[name]] = f"${{env:{name}}}"
         return data
+
+    def _check_unused(self, project: Document, defaults: Iterable[Document], families: Iterable[Family]) -> None:
+        """Warn of what is declared and decides nothing."""
+        texts = [*self.texts, *{family.query for family in families if family.query is not None}]
+        used = used_variables(texts)
+        for name in project.data.get("vars", {}):
+            if used is not None and name not in used:
+                message = f"nothing refers to variable `{name}`"
+                self._warn(project.diagnostic(Code.UNUSED_VARIABLE, message, ("vars", name), key=True))
+        folders = {folder for family in families for folder in family.origin.document.file.parents}
+        for document in defaults:
+            if document.file.parent not in folders:
+                message = f"there is no family in `{Path(document.name).parent}` that these defaults could hold for"
+                self._warn(document.diagnostic(Code.UNUSED_DEFAULTS, message))
+
+    def _warn(self, diagnostic: Diagnostic) -> None:
+        self.mistakes.append(dataclasses.replace(diagnostic, severity=Severity.WARNING))
 
     def _duplicate(self, kind: str, name: str, second: Origin, first: Origin) -> None:
         self.mistakes.append(
