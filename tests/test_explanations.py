@@ -87,6 +87,6 @@ def test_an_unknown_code_gets_the_nearest(written: str, hint: str) -> None:
 def test_on_a_terminal_an_error_says_where_more_is_told(option: str | None, tmp_path: Path) -> None:
     folder = str(project(tmp_path, EXPLANATIONS[Code.UNKNOWN_PARAMETER].wrong))
     arguments = ["parse", "--project-dir", folder, *filter(None, [option])]
-    on_terminal = CliRunner().invoke(app, arguments, env={**_cache(), "TTY_COMPATIBLE": "1", "NO_COLOR": "1"})
+    on_terminal = CliRunner().invoke(app, arguments, env={**_cache(), "FORCE_COLOR": "1", "NO_COLOR": "1"})
     assert ("more: mf explain MF203" in on_terminal.stderr) == (option is None)
     assert "mf explain" not in mf(*arguments).output

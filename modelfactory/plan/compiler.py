@@ -20,8 +20,9 @@ from modelfactory.plan.steps import (
     SourceRead,
     TrainStep,
 )
-from modelfactory.project.classes import ClassFacts, check_class
+from modelfactory.project.classes import ClassFacts
 from modelfactory.project.loading import Family, Project
+from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
 from modelfactory.project.variables import as_text
