@@ -49,7 +49,7 @@ def parse(call: Invocation) -> None:
     from modelfactory.commands.workspace import open_workspace
 
     call.console.diagnostics_are_data = True
-    workspace = open_workspace(call.options, may_be_empty=True)
+    workspace = open_workspace(call.options, may_be_empty=True, columns=True)
     call.console.warn(workspace.warnings)
     families, sources = len(workspace.families), len(workspace.project.sources)
     name = workspace.project.spec.name
@@ -61,6 +61,6 @@ def compile(call: Invocation, select: Select = None, exclude: Exclude = None) ->
     from modelfactory.commands.compile import write_compiled
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(call.options, select=select or (), exclude=exclude or ())
+    workspace = open_workspace(call.options, select=select or (), exclude=exclude or (), columns=True)
     call.console.warn(workspace.warnings)
     call.console.data(write_compiled(workspace))

@@ -76,10 +76,11 @@ def build_project(
     with starting_spark(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
-        workspace = read.compile(select=select, exclude=exclude)
+        workspace = read.compile(select=select, exclude=exclude, columns=True)
         workspace.store.check_writable()
         reporter.also(_log(run, workspace, reporter).write)
-        reporter.warn(workspace.warnings)
+        # Of what is missing, Spark will say that it is an error.
+        reporter.warn([w for w in workspace.warnings if w.code != Code.MISSING_PATH])
         _check_unlocked(workspace)
         compiled = time.monotonic()
         reporter.run_started(run.run_id, hide(project.target.address, project.shown_as))

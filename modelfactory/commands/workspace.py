@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.commands.schemas import missing_paths, read_schemas
 from modelfactory.diagnostics import (
     Code,
     Diagnostic,
@@ -18,6 +19,7 @@ from modelfactory.diagnostics import (
     did_you_mean,
     warning,
 )
+from modelfactory.plan.columns import check_columns
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
@@ -115,6 +117,7 @@ class ReadProject:
         exclude: Sequence[str] = (),
         may_be_empty: bool = False,
         whole: bool = True,
+        columns: bool = False,
     ) -> Workspace:
         """Choose families and compile them.
 
@@ -123,6 +126,7 @@ class ReadProject:
             exclude: selectors of families to leave out.
             may_be_empty: accept a selection that matches nothing.
             whole: compile the families that are not chosen too, to find their mistakes.
+            columns: check the columns of the chosen families against the data, where it can be read without Spark.
 
         Raises:
             InputError: with every mistake that was found.
@@ -132,6 +136,8 @@ class ReadProject:
         facts = learn_classes(project, cache_folder(options.environ))
         chosen = select_families(project.families, select, exclude)
         plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
+        if columns:
+            more += _check_data(project, chosen, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
         if _any_error(found):
@@ -171,9 +177,29 @@ def open_workspace(
     exclude: Sequence[str] = (),
     may_be_empty: bool = False,
     whole: bool = True,
+    columns: bool = False,
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
-    return read_project(options).compile(select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole)
+    return read_project(options).compile(
+        select=select, exclude=exclude, may_be_empty=may_be_empty, whole=whole, columns=columns
+    )
+
+
+def _check_data(
+    project: Project,
+    families: Sequence[Family],
+    plan: Plan,
+    facts: Mapping[str, ClassFacts],
+    environ: Mapping[str, str],
+) -> list[Diagnostic]:
+    """Check the sources that families read, and the columns that these take of them."""
+    names = {family.name for family in families}
+    read = {source.name for step in plan.steps if step.family in names for source in step.sources}
+    read |= project.sources.keys() & {family.spec.source for family in families}
+    missing = missing_paths(project, sorted(read), environ)
+    schemas = read_schemas(project, sorted(read), environ)
+    found = check_columns(project, families, facts, schemas)
+    return [diagnostic.hiding(project.shown_as) for diagnostic in (*missing, *found)]
 
 
 def _any_error(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -70,6 +70,10 @@ class Source:
         """Describe a mistake at `path` inside the source."""
         return self.origin.document.diagnostic(code, message, (*self.origin.path, *path), help=help)
 
+    def place(self, path: KeyPath = ()) -> Place:
+        """Return the place of a value inside the source."""
+        return self.origin.document.place((*self.origin.path, *path))
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
