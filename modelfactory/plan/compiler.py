@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, did_you_mean
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter
@@ -24,8 +24,12 @@ from modelfactory.project.classes import ClassFacts
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
+from modelfactory.project.queries import place_in_query
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
 from modelfactory.project.variables import as_text
+
+if TYPE_CHECKING:
+    from modelfactory.plan.rendering import SqlTemplateError
 
 INTERNAL_PREFIX = "_mf_"
 _NO_DEFAULT = (None, "'deprecated'", "'warn'")
@@ -217,15 +221,24 @@ class _FamilyCompiler:
                 target=self.project.target_name,
             )
         except SqlTemplateError as error:
-            place = f" (line {error.line} of the query)" if error.line is not None else ""
             if error.source is None or self.project.is_unknown(error.source):
-                self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
+                self.mistakes.append(self._in_query(error, key))
             return None
         if not re.sub(r"--[^\n]*|/\*.*?\*/", "", rendered.text, flags=re.DOTALL).strip(" ;\n\t\r"):
             self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
             return None
         # On lines of its own and unchanged: a comment may end it, and a text may span lines.
         return f"(\n{rendered.text.rstrip(';')}\n)", tuple(self.reads[name] for name in rendered.sources)
+
+    def _in_query(self, error: SqlTemplateError, key: str) -> Diagnostic:
+        message = f"cannot render `{key}`: {error}"
+        if error.line is None:
+            return self.family.diagnostic(Code.BAD_SQL_TEMPLATE, message, (key,), help=error.help)
+        place = place_in_query(self.family, self.project.root, error.line, error.word)
+        if place is None:
+            message = f"cannot render `{key}` (line {error.line} of the query): {error}"
+        found = self.family.diagnostic(Code.BAD_SQL_TEMPLATE, message, (key,), help=error.help)
+        return found if place is None else dataclasses.replace(found, place=place)
 
     # Estimator --------------------------------------------------------------------------------------------------
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.diagnostics import Code, did_you_mean, nearest
 from modelfactory.project.classes import Mistake
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
@@ -48,7 +49,7 @@ def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) 
 
 def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistake:
     kind: str = error["type"]
-    name = _name(path)
+    name, hint = _name(path), None
     if kind == "extra_forbidden":
         key = str(path[-1])
         return Mistake(
@@ -62,6 +63,7 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistak
             message = f"{name} {message}" if message.startswith(("must", "needs", "may")) and path else message
         case "literal_error":
             message = f"{name} must be one of {error['ctx']['expected']}"
+            hint = _choice(error)
         case "string_pattern_mismatch":
             message = f"{name} may hold letters, digits and underscores only, and not begin with a digit"
         case "too_short" | "string_too_short":
@@ -70,7 +72,12 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistak
             message = f"{name} must be {_WORDS[kind]}, not {_shown(error['input'])}"
         case _:
             message = f"{name} must be {error['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
-    return Mistake(Code.BAD_VALUE, message, path)
+    return Mistake(Code.BAD_VALUE, message, path, help=hint)
+
+
+def _choice(error: dict[str, Any]) -> str | None:
+    near = nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return f"did you mean `{near}`?" if near else None
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, Severity, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, Severity, did_you_mean, nearest
 from modelfactory.project.classes import Mistake
 from modelfactory.project.explaining import check_key, explained
 from modelfactory.project.files import (
@@ -380,15 +380,16 @@ class _Loading:
             return self.replaced[document.file]
         data, unknown = substitute(document.data, self.variables, self.environ)
         for reference in unknown:
-            known = list(self.variables) if reference.kind == "var" else []
             kind = "variable" if reference.kind == "var" else "environment variable"
+            near = nearest(reference.name, self.variables if reference.kind == "var" else self.environ)
             self.mistakes.append(
                 document.diagnostic(
                     Code.UNKNOWN_VARIABLE,
                     f"{kind} `{reference.name}` is not set",
                     reference.path,
-                    help=did_you_mean(reference.name, known)
-                    or f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
+                    help=f"did you mean `{near}`?"
+                    if near
+                    else f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
                 )
             )
         self.replaced[document.file] = data
