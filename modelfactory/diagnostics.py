@@ -102,16 +102,17 @@ class Place:
         """Render the place, and the line with a caret."""
         where = self.position
         head = f"  --> {self.file}" + (f":{where.line}:{where.column}" if where else "")
-        if where is None or self.source_line is None:
+        if where is None or not self.source_line:
             return head
         margin = " " * len(str(where.line))
         before = _blank(self.source_line[: where.column - 1])
+        wide = len(_blank(self.source_line[where.column - 1 :][: where.length]))
         return "\n".join(
             [
                 head,
                 f"{margin} |",
                 f"{where.line} | {self.source_line}",
-                f"{margin} | {before}{'^' * max(where.length, 1)}",
+                f"{margin} | {before}{'^' * max(wide, 1)}",
             ]
         )
 

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import learn_classes
 from modelfactory.commands.workspace import ProjectOptions, Workspace, open_workspace
 from modelfactory.diagnostics import InputError, Severity
-from modelfactory.project.classes import ClassFacts
+from modelfactory.project.classes import ClassFacts, sklearn_names
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Project, load_project
 
@@ -78,6 +78,14 @@ def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None =
 def facts_of(project: Project) -> dict[str, ClassFacts]:
     """Return the facts of a project's classes."""
     return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+
+
+def learn(folder: Path, words: Iterable[str]) -> None:
+    """Learn all classes of scikit-learn that are among some words, in one process."""
+    names = sorted(set(words) & sklearn_names().keys())
+    family = "- {{name: f{}, group_by: k, sql: select 1, features: x, estimator: {}}}\n"
+    families = "families:\n" + "".join(family.format(i, name) for i, name in enumerate(names))
+    facts_of(load(write_project(folder, {"families/f.yml": families})))
 
 
 @functools.cache

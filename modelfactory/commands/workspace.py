@@ -141,7 +141,8 @@ class ReadProject:
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
         if _any_error(found):
-            raise InputError(*found, *warnings)
+            # What is wrong may be what should refer to a variable.
+            raise InputError(*(d for d in found if d.code != Code.UNUSED_VARIABLE), *warnings)
         if not chosen and not may_be_empty:
             raise NothingSelected(_nothing(project, select))
         names = {family.name for family in chosen}

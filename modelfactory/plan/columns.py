@@ -30,6 +30,7 @@ _SYNONYMS = {
     "timestamp_ltz": "timestamp",
 }
 _SHORTEST_NAME = 4
+_CSV_HELP = "Spark takes all columns of a CSV file for texts unless the source has `options: {inferSchema: true}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,13 @@ def check_columns(
         schema = schemas.get(source.spec.name) or _declared(source)
         uses = _uses(family.spec, facts)
         declared = Related(message=f"the source `{source.spec.name}`", place=source.place(("name",)))
-        wrong = [family.diagnostic(m.code, m.message, m.path, help=m.help) for m in check_uses(uses, schema)]
+        texts = schema.complete and source.spec.format.lower() == "csv" and set(schema.types.values()) == {"string"}
+        wrong = [
+            family.diagnostic(
+                m.code, m.message, m.path, help=_CSV_HELP if texts and m.code == Code.COLUMN_TYPE else m.help
+            )
+            for m in check_uses(uses, schema)
+        ]
         if not schema.complete:
             wrong += _almost_declared(family, uses, schema)
         found += [dataclasses.replace(d, related=(*d.related, declared)) for d in wrong]

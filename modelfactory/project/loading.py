@@ -290,8 +290,9 @@ class _Loading:
                     self.broken_sources.add(str(entry.get("name")))
                     continue
                 first = next((s for n, s in sources.items() if n.lower() == spec.name.lower()), None)
-                if first is not None:  # Spark's views do not tell upper from lower case
-                    self._duplicate("source", spec.name, origin, first.origin)
+                if first is not None:
+                    hint = "Spark does not tell upper from lower case" if first.spec.name != spec.name else None
+                    self._duplicate("source", spec.name, origin, first.origin, hint)
                 sources.setdefault(spec.name, Source(spec, origin))
         return sources
 
@@ -301,9 +302,9 @@ class _Loading:
         folder_defaults: dict[Path, Origin] = {}
         for document in defaults:
             if document.file.parent in folder_defaults:
-                other = folder_defaults[document.file.parent].document.name
-                message = f"two files of defaults in one folder: `{other}` and `{document.name}`"
-                self.mistakes.append(document.diagnostic(Code.CONFLICT, message))
+                other = Related(message="the other one", place=folder_defaults[document.file.parent].place)
+                message = "two files of defaults in one folder"
+                self.mistakes.append(document.diagnostic(Code.CONFLICT, message, related=(other,)))
             folder_defaults.setdefault(document.file.parent, Origin(document, ()))
         for origin in [*folder_defaults.values(), project_defaults]:
             self._check_layer(origin)
@@ -416,13 +417,14 @@ class _Loading:
     def _warn(self, diagnostic: Diagnostic) -> None:
         self.mistakes.append(dataclasses.replace(diagnostic, severity=Severity.WARNING))
 
-    def _duplicate(self, kind: str, name: str, second: Origin, first: Origin) -> None:
+    def _duplicate(self, kind: str, name: str, second: Origin, first: Origin, help: str | None = None) -> None:
         self.mistakes.append(
             second.document.diagnostic(
                 Code.DUPLICATE_NAME,
                 f"{kind} `{name}` is declared twice",
                 (*second.path, "name"),
                 related=(Related(message="the other one", place=first.document.place((*first.path, "name"))),),
+                help=help,
             )
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from modelfactory.diagnostics import Code, did_you_mean, nearest
-from modelfactory.project.classes import ClassFacts, Mistake, nested_class, nested_values, sklearn_names
+from modelfactory.project.classes import ClassFacts, Mistake, Parameter, nested_class, nested_values, sklearn_names
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
 
@@ -35,7 +35,8 @@ def check_class(
     for key, parameter in found.parameters.items():
         if parameter.default is None and key not in params:
             message = f"{found.name} needs the parameter `{key}`"
-            yield Mistake(Code.BAD_PARAMETER, message, ("class",), help=parameter.text() or None)
+            hint = f"{key}: [[name, {{class: …}}], …]" if key in _NAMED_ESTIMATORS else _takes(parameter)
+            yield Mistake(Code.BAD_PARAMETER, message, ("class",), help=hint)
     for key, value in params.items():
         path = ("params", key)
         declared = found.parameters.get(key)
@@ -70,7 +71,7 @@ def _check_value(
         if near is None and isinstance(value, str) and any(form.kind == "estimator" for form in forms):
             yield Mistake(Code.BAD_PARAMETER, f"{what} is an estimator", path, help=_as_class(value))
         else:
-            hint = f"did you mean `{near}`?" if near else declared.text() or None
+            hint = f"did you mean `{near}`?" if near else _takes(declared)
             yield Mistake(Code.BAD_PARAMETER, f"{what} cannot be {_shown(value)}", path, help=hint)
         return
     inner = facts.get(nested_class(value) or "")
@@ -80,7 +81,7 @@ def _check_value(
     if not any(set(form.needs) <= set(inner.methods) for form in admitting):
         needs = " or ".join(f"`{name}`" for form in admitting for name in form.needs if name not in inner.methods)
         message = f"{what} cannot be {inner.name}, which has no {needs}"
-        yield Mistake(Code.BAD_PARAMETER, message, (*path, "class"), help=declared.text() or None)
+        yield Mistake(Code.BAD_PARAMETER, message, (*path, "class"))
 
 
 def _check_named_estimators(key: str, value: Any, owner: ClassFacts) -> Iterator[Mistake]:
@@ -159,6 +160,10 @@ def _nearest_parameter(key: str, owner: ClassFacts) -> str | None:
         return did_you_mean(key, list(owner.parameters))
     words = owner.parameters[near].text()
     return f"did you mean `{near}`?" + (f" ({words})" if words else "")
+
+
+def _takes(parameter: Parameter) -> str | None:
+    return f"it takes {parameter.text()}" if parameter.text() else None
 
 
 def _as_class(written: Any) -> str:

@@ -31,6 +31,9 @@ class Place:
     scalar: bool = True
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 def locate(text: str, suffix: str, path: KeyPath, *, key: bool = False) -> Position | None:
     """Return the place of `path`, or of its nearest parent that is written in the document.
 
@@ -83,7 +86,10 @@ def _yaml_places(
         return
     above = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
-        for key_node, value in node.value:
+        merged = [value for key_node, value in node.value if key_node.tag == _MERGE]
+        for value in [item for one in merged for item in (one.value if isinstance(one, yaml.SequenceNode) else [one])]:
+            yield from ((place, found) for place, found in _yaml_places(value, path, None, above) if place != path)
+        for key_node, value in node.value:  # what is written here hides what is merged in
             yield from _yaml_places(value, (*path, key_node.value), _span(key_node), above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):

@@ -26,6 +26,9 @@ def place_in_query(family: Family, root: Path, line: int, word: str | None) -> P
     origin = family.origins["sql"][0]
     first, written = origin.place.position, origin.document.text.split("\n")
     number = None if first is None else _line_of(query, line, written, first.line)
+    if number is None and first is not None and word:  # lines that YAML has joined
+        holding = [n for n, text in enumerate(written, start=1) if n >= first.line and _found(text, word)]
+        number = holding[0] if len(holding) == 1 else None
     if number is None:
         return None
     position, text = _in_line(written[number - 1], query[line - 1], number, word)
@@ -45,9 +48,11 @@ def _line_of(query: Sequence[str], line: int, written: Sequence[str], first: int
 def _in_line(text: str, part: str, number: int, word: str | None) -> tuple[Position, str]:
     """Return the place of a word in a line, else of that part of it which is the query."""
     text, part = text.rstrip("\r"), part.strip()
-    found = None
-    if word:
-        quoted = re.search(rf"(?<=['\"]){re.escape(word)}(?=['\"])", text)
-        found = quoted or re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
+    found = _found(text, word) if word else None
     start, length = (found.start(), found.end() - found.start()) if found else (text.find(part), len(part))
     return Position(number, start + 1, max(length, 1)), text
+
+
+def _found(text: str, word: str) -> re.Match[str] | None:
+    quoted = re.search(rf"(?<=['\"]){re.escape(word)}(?=['\"])", text)
+    return quoted or re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)

@@ -130,7 +130,7 @@ BAD: dict[str, tuple[dict[str, str], str, str]] = {
     "an unset environment variable": (yaml("label: y", "label: '${env:NO_SUCH}'"), "MF209", "families/f.yml:6:10"),
     "a bad template": (yaml("source: s", "sql: select {{ 1 +"), "MF210", "families/f.yml:4:8"),
     "a missing query file": (yaml("source: s", "sql_file: gone.sql"), "MF103", "families/f.yml:4:13"),
-    "two inputs": (yaml("label: y", "sql: select 1"), "MF202", "families/f.yml:2:3"),
+    "two inputs": (yaml("label: y", "sql: select 1"), "MF202", "families/f.yml:6:3"),
     "no estimator": (yaml("  estimator: Ridge\n", ""), "MF202", "families/f.yml:2:3"),
     "an anchor to nothing": (yaml("Ridge", "*gone"), "MF105", "families/f.yml:7:14"),
     "a python object": (yaml("Ridge", "!!python/name:os.system"), "MF105", "families/f.yml:7:14"),
