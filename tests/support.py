@@ -80,12 +80,12 @@ def facts_of(project: Project) -> dict[str, ClassFacts]:
     return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
 
 
-def learn(folder: Path, words: Iterable[str]) -> None:
-    """Learn all classes of scikit-learn that are among some words, in one process."""
+def learn(folder: Path, words: Iterable[str]) -> dict[str, ClassFacts]:
+    """Learn all classes of scikit-learn that are among some words, in one process, and return what is known."""
     names = sorted(set(words) & sklearn_names().keys())
     family = "- {{name: f{}, group_by: k, sql: select 1, features: x, estimator: {}}}\n"
     families = "families:\n" + "".join(family.format(i, name) for i, name in enumerate(names))
-    facts_of(load(write_project(folder, {"families/f.yml": families})))
+    return facts_of(load(write_project(folder, {"families/f.yml": families})))
 
 
 @functools.cache

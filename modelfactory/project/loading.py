@@ -206,11 +206,9 @@ class _Loading:
         name, place = self._target(document, target or spec.target, profiles_dir)
         documents = self._definition_documents(document, spec)
         defaults = [d for d in documents if d.file.stem == FOLDER_DEFAULTS]
-        definitions = [
-            d
-            for d in documents
-            if d.file.stem != FOLDER_DEFAULTS and self._validate(FamiliesFileSpec, d.data, Origin(d, ())) is not None
-        ]
+        written = [d for d in documents if d.file.stem != FOLDER_DEFAULTS]
+        definitions = [d for d in written if self._validate(FamiliesFileSpec, d.data, Origin(d, ())) is not None]
+        self.unread_sources |= len(definitions) < len(written)
         sources = self._sources(definitions)
         families = self._families(definitions, defaults, Origin(document, ("defaults",)))
         if not self.mistakes:  # what cannot be read may well be what uses them
@@ -239,7 +237,7 @@ class _Loading:
             known = list(declared) if isinstance(declared, dict) else []
             # Only the chosen target is read: the secrets of the others need not be set here.
             chosen = {name: declared[name]} if isinstance(declared, dict) and name in declared else {}
-            document = dataclasses.replace(whole, data={**whole.data, "targets": chosen if known else declared})
+            document = dataclasses.replace(whole, data={**whole.data, "targets": chosen}) if known else whole
             spec = self._validate(ProfilesSpec, self._substituted(document), Origin(document, ()))
             if spec is None:
                 raise InputError(*self.mistakes)
@@ -288,6 +286,7 @@ class _Loading:
                 spec = self._validate(SourceSpec, entry, origin)
                 if spec is None:
                     self.broken_sources.add(str(entry.get("name")))
+                    self.unread_sources |= "name" not in entry
                     continue
                 first = next((s for n, s in sources.items() if n.lower() == spec.name.lower()), None)
                 if first is not None:

@@ -41,7 +41,7 @@ def check_class(
         path = ("params", key)
         declared = found.parameters.get(key)
         if declared is None and not found.open_ended:
-            hint = _below_nested(key, params) or _nearest_parameter(key, found)
+            hint = _below_nested(key, params, found) or _nearest_parameter(key, found)
             message = f"unknown parameter `{key}` of {found.name}"
             yield Mistake(Code.UNKNOWN_PARAMETER, message, path, key=True, help=hint)
             continue
@@ -144,12 +144,13 @@ def _steps_of(call: Any) -> dict[str, Any]:
     return {item[0]: item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[0], str)}
 
 
-def _below_nested(key: str, params: Mapping[str, Any]) -> str | None:
+def _below_nested(key: str, params: Mapping[str, Any], owner: ClassFacts) -> str | None:
     """Say where a parameter such as `estimator__alpha` stands."""
     head, below, rest = key.partition("__")
-    if not (head and below and rest):
+    inner_values = {**_steps_of({"params": params}), **params}
+    if not below or head not in owner.parameters.keys() | inner_values.keys():
         return None
-    inner = nested_class({**_steps_of({"params": params}), **params}.get(head))
+    inner = nested_class(inner_values.get(head))
     where = f"`{head}: {{class: {inner or '…'}, params: {{{rest}: …}}}}`"
     return f"a parameter of a nested estimator stands below that estimator: {where}"
 
