@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from support import PROJECTS, ROOT, load, workspace_of, write_project
+from typer.testing import CliRunner
 
 from modelfactory.cli.app import app
 from modelfactory.diagnostics import Code
@@ -240,3 +243,21 @@ def test_prose_fits_the_page(page: Path) -> None:
         line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120 and not line.startswith("|")
     ]
     assert not long
+
+
+def test_the_diagnostics_shown_are_those_of_the_flights_project(tmp_path: Path) -> None:
+    folder = tmp_path / "flights"
+    shutil.copytree(FLIGHTS, folder, ignore=shutil.ignore_patterns("store", "target"))
+    for file, right, wrong in (
+        ("_defaults.yml", "[rmse", "[rsme"),
+        ("arrival/routes.yml", "[dest]", "[dset]"),
+        ("arrival/routes.yml", "alpha: 1.0", "alpha: -1.0"),
+        ("arrival/routes.yml", "n_estimators:", "n_estimatorz:"),
+    ):
+        path = folder / "families" / file
+        path.write_text(path.read_text(encoding="utf-8").replace(right, wrong), encoding="utf-8")
+    options = ["parse", "--project-dir", str(folder)]
+    page = DOCS / "diagnostics.md"
+    assert CliRunner().invoke(app, options).stderr == next(blocks(page, "text"))
+    found = json.loads(CliRunner().invoke(app, [*options, "--diagnostics", "json"]).stdout)["diagnostics"]
+    assert json.loads(next(blocks(page, "json"))) in found
