@@ -23,6 +23,7 @@ from modelfactory.cli.app import app
 from modelfactory.cli.options import PROJECT
 from modelfactory.commands.resolving import OriginKind
 from modelfactory.diagnostics import Code
+from modelfactory.explanations import EXPLANATIONS
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
 from modelfactory.project import specs
@@ -181,53 +182,6 @@ RESOLVED: Mapping[str, str] = {
     "as a whole, so that all values in it name the same; items of `tags` and `meta` are hidden one by one.",
 }
 """Keys of a resolved value in JSON."""
-
-CODES: Mapping[Code, str] = {
-    Code.NO_PROJECT: "There is no project file, or no such folder.",
-    Code.TWO_PROJECT_FILES: "A folder holds more than one project file.",
-    Code.UNREADABLE: "A file or folder that the project names cannot be read.",
-    Code.EMPTY_FILE: "A file is empty, or holds comments only.",
-    Code.SYNTAX: "A file is not valid YAML or TOML.",
-    Code.DUPLICATE_KEY: "A key stands twice in one mapping.",
-    Code.CANNOT_FORMAT: "`mf fmt` has no canonical form for a file and leaves it as it is; a warning.",
-    Code.UNKNOWN_KEY: "A key that the file may not have.",
-    Code.BAD_VALUE: "A value of the wrong kind or outside its limits, or a key that is missing.",
-    Code.UNKNOWN_PARAMETER: "A parameter that the class does not take.",
-    Code.BAD_PARAMETER: "A parameter's value that the class does not accept.",
-    Code.UNKNOWN_CLASS: "A class that does not exist, cannot be imported, or is of no allowed package.",
-    Code.DUPLICATE_NAME: "Two families or two sources have the same name.",
-    Code.UNKNOWN_SOURCE: "A family names a source that is not declared.",
-    Code.RESERVED_COLUMN: "A group column has the name of a column of the result, or a name begins with `_mf_`.",
-    Code.UNKNOWN_VARIABLE: "A variable or environment variable is not set and has no default.",
-    Code.BAD_SQL_TEMPLATE: "The Jinja of `sql` cannot be rendered.",
-    Code.CONFLICT: "Two parts of a definition do not go together.",
-    Code.UNKNOWN_METRIC: "A metric that does not exist, or does not measure this kind of model.",
-    Code.UNKNOWN_TARGET: "A target that `profiles.yml` does not have.",
-    Code.UNKNOWN_FAMILY: "A family names another that is not declared.",
-    Code.CYCLE: "Families read each other's results, or stand in for each other, in a circle.",
-    Code.MISSING_PATH: "The path of a source does not exist.",
-    Code.MISSING_COLUMN: "A column that the input or the source does not have.",
-    Code.COLUMN_TYPE: "A column has another type than was declared, or one that cannot be used in its place.",
-    Code.EMPTY_INPUT: "The input of a family has no rows.",
-    Code.SPARK_SQL: "Spark cannot read a source or run the query.",
-    Code.NULL_KEY: "A group column holds nulls, and `null_keys` is `error`.",
-    Code.NO_JAVA: "There is no Java, or it is too old.",
-    Code.SPARK_SESSION: "Spark does not start, or its workers cannot run Python.",
-    Code.STORE: "The store or a file in it cannot be read or written.",
-    Code.STORE_SCHEMA: "A manifest is damaged, or was written by a later release.",
-    Code.STORE_LOCKED: "Another build holds the family, or has published it first.",
-    Code.WORKERS: "The workers of a cluster have other versions than this machine, which could not load their models.",
-    Code.PLAN_STALE: "Something has moved since the plan was made that a build is to carry out.",
-    Code.NOTHING_SELECTED: "The selection matches no family.",
-    Code.BAD_OPTION: "An option's value cannot be used.",
-    Code.NOT_BUILT: "The family has no version yet.",
-    Code.UNMATCHED: "A part of a selection matches nothing; a warning.",
-    Code.UNDECLARED_VARIABLE: "`--vars` names a variable that the project does not declare; a warning.",
-    Code.TOO_MANY_FAILED: "More groups failed than `max_failed` allows; the version is not published.",
-    Code.RUN_FAILED: "The Spark job of a family failed as a whole.",
-    Code.ACCOUNTING: "Groups or rows do not add up between census and training; the version is not published.",
-    Code.NO_MODELS: "No group of a family has a model; the version is not published.",
-}
 
 CODE_GROUPS = {
     "1": "Finding and reading files",
@@ -428,11 +382,11 @@ def _value(hint: Any) -> str:
 
 
 def _code_section() -> Iterator[str]:
-    yield "## Diagnostics\n\nA code is never reused for another mistake.\n"
+    yield "## Diagnostics\n\nA code is never reused for another mistake. `mf explain CODE` says more, with examples.\n"
     for digit, title in CODE_GROUPS.items():
         codes = [code for code in Code if code[2] == digit]
         yield f"### MF{digit}xx: {title.lower()}\n"
-        yield _table(("code", "meaning"), ((f"`{code}`", CODES[code]) for code in codes))
+        yield _table(("code", "meaning"), ((f"`{code}`", EXPLANATIONS[code].title) for code in codes))
 
 
 # Markdown -----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ class Code(StrEnum):
     UNKNOWN_TARGET = "MF213"
     UNKNOWN_FAMILY = "MF214"
     CYCLE = "MF215"
+    UNUSED_VARIABLE = "MF216"
+    UNUSED_DEFAULTS = "MF217"
     MISSING_PATH = "MF301"
     MISSING_COLUMN = "MF302"
     COLUMN_TYPE = "MF303"
@@ -110,16 +112,17 @@ class Place:
         """Render the place, and the line with a caret."""
         where = self.position
         head = f"  --> {self.file}" + (f":{where.line}:{where.column}" if where else "")
-        if where is None or self.source_line is None:
+        if where is None or not self.source_line:
             return head
         margin = " " * len(str(where.line))
         before = _blank(self.source_line[: where.column - 1])
+        wide = len(_blank(self.source_line[where.column - 1 :][: where.length]))
         return "\n".join(
             [
                 head,
                 f"{margin} |",
                 f"{where.line} | {self.source_line}",
-                f"{margin} | {before}{'^' * max(where.length, 1)}",
+                f"{margin} | {before}{'^' * max(wide, 1)}",
             ]
         )
 
@@ -278,10 +281,26 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None if none is near."""
-    candidates = list(known)
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    return folded[close[0]] if close else None
+    wanted, folded = name.lower(), {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(wanted, folded, n=5, cutoff=0.6)
+    if not close and len(wanted) > 1:  # of short names, one letter is much
+        close = [candidate for candidate in folded if edits(wanted, candidate) == 1]
+    return folded[min(close, key=lambda candidate: edits(wanted, candidate))] if close else None
+
+
+def edits(one: str, other: str) -> int:
+    """Count the letters to add, drop, replace or swap with the next to make one text of another."""
+    before: list[int] = []
+    above = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        row = [i]
+        for j, b in enumerate(other, start=1):
+            least = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                least = min(least, before[j - 2] + 1)
+            row.append(least)
+        before, above = above, row
+    return above[-1]
 
 
 def did_you_mean(name: str, known: Sequence[str], *, listed: int = 8) -> str | None:

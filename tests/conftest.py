@@ -29,8 +29,8 @@ _BUCKETS = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--update-snapshots`, which writes the snapshots of plans anew."""
-    parser.addoption("--update-snapshots", action="store_true", help="write the snapshots of plan texts anew")
+    """Add `--update-snapshots`, which writes the snapshots of plans and of diagnostics anew."""
+    parser.addoption("--update-snapshots", action="store_true", help="write plan texts and diagnostics anew")
 
 
 @pytest.fixture(scope="session")

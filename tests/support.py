@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from modelfactory.commands.catalog import learn_classes, learn_public_classes
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.selecting import Choice
 from modelfactory.commands.workspace import Workspace, open_workspace
-from modelfactory.diagnostics import InputError
-from modelfactory.project.classes import ClassFacts
+from modelfactory.diagnostics import InputError, Severity
+from modelfactory.project.classes import ClassFacts, sklearn_names
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Project, load_project
 
@@ -66,7 +66,7 @@ def load(folder: Path, *, environ: Mapping[str, str] | None = None, **variables:
     """Load the project in a folder."""
     project_file = find_project_file(folder, search_parents=False)
     project, mistakes = load_project(project_file, variables=variables, environ=environ or {})
-    if mistakes:
+    if any(mistake.severity == Severity.ERROR for mistake in mistakes):
         raise InputError(*mistakes)
     return project
 
@@ -80,6 +80,14 @@ def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None =
 def facts_of(project: Project) -> dict[str, ClassFacts]:
     """Return the facts of a project's classes."""
     return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+
+
+def learn(folder: Path, words: Iterable[str]) -> dict[str, ClassFacts]:
+    """Learn all classes of scikit-learn that are among some words, in one process, and return what is known."""
+    names = sorted(set(words) & sklearn_names().keys())
+    family = "- {{name: f{}, group_by: k, sql: select 1, features: x, estimator: {}}}\n"
+    families = "families:\n" + "".join(family.format(i, name) for i, name in enumerate(names))
+    return facts_of(load(write_project(folder, {"families/f.yml": families})))
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -307,3 +308,21 @@ def test_the_comment_in_the_review_page_is_what_diff_writes(tmp_path: Path, requ
             re.sub(r"<!-- mf diff -->.*?<!-- end -->", lambda _: shown, text, flags=re.DOTALL), encoding="utf-8"
         )
     assert shown in page.read_text(encoding="utf-8")
+
+
+def test_the_diagnostics_shown_are_those_of_the_flights_project(tmp_path: Path) -> None:
+    folder = tmp_path / "flights"
+    shutil.copytree(FLIGHTS, folder, ignore=shutil.ignore_patterns("store", "target"))
+    for file, right, wrong in (
+        ("_defaults.yml", "[rmse", "[rsme"),
+        ("arrival/routes.yml", "[dest]", "[dset]"),
+        ("arrival/routes.yml", "alpha: 1.0", "alpha: -1.0"),
+        ("arrival/routes.yml", "n_estimators:", "n_estimatorz:"),
+    ):
+        path = folder / "families" / file
+        path.write_text(path.read_text(encoding="utf-8").replace(right, wrong), encoding="utf-8")
+    options = ["parse", "--project-dir", str(folder)]
+    page = DOCS / "diagnostics.md"
+    assert CliRunner().invoke(app, options).stderr == next(blocks(page, "text"))
+    found = json.loads(CliRunner().invoke(app, [*options, "--diagnostics", "json"]).stdout)["diagnostics"]
+    assert json.loads(next(blocks(page, "json"))) in found

@@ -152,6 +152,10 @@ class Console(Events):
         if self.warn_error:
             found = tuple(dataclasses.replace(d, severity=Severity.ERROR) for d in found)
         self.diagnostics(found)
+        texts = self.diagnostics_format == DiagnosticsFormat.TEXT and not self.json
+        if texts and not self.quiet and self.err.is_terminal:
+            first = next((d for d in found if d.severity == Severity.ERROR), found[0])
+            self.err.print(f"more: mf explain {first.code}", style="dim")
 
     def trace(self, error: Exception) -> None:
         """Tell where an error was raised; on a terminal Python does it."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from modelfactory import __version__
 from modelfactory.cli.options import DiagnosticsFormat
-from modelfactory.diagnostics import Diagnostic, Place, Severity
+from modelfactory.diagnostics import Code, Diagnostic, Place, Severity
+from modelfactory.explanations import EXPLANATIONS
 
 SCHEMA = 1
 """Number of the JSON form; it rises when a key changes its meaning or goes."""
@@ -105,12 +106,22 @@ def _in_checkout(place: Place) -> str:
 
 def _sarif(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
     """Return a log of SARIF 2.1.0, as code scanning reads it."""
-    codes = sorted({str(diagnostic.code) for diagnostic in diagnostics})
-    driver = {"name": "mf", "version": __version__, "rules": [{"id": code} for code in codes]}
+    rules = [_rule(code) for code in sorted({diagnostic.code for diagnostic in diagnostics})]
+    driver = {"name": "mf", "version": __version__, "rules": rules}
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": [_result(d) for d in diagnostics]}],
+    }
+
+
+def _rule(code: Code) -> dict[str, Any]:
+    explanation = EXPLANATIONS[code]
+    return {
+        "id": str(code),
+        "name": code.name.title().replace("_", ""),
+        "shortDescription": {"text": explanation.title},
+        "fullDescription": {"text": explanation.text},
     }
 
 

@@ -76,7 +76,7 @@ def parse(call: Invocation, paths: Paths = None) -> None:
 def _parse(call: Invocation, options: ProjectOptions) -> None:
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(options, may_be_empty=True)
+    workspace = open_workspace(options, may_be_empty=True, columns=True)
     call.console.warn(workspace.warnings)
     families, sources = len(workspace.families), len(workspace.project.sources)
     name = workspace.project.spec.name
@@ -94,6 +94,6 @@ def compile(
     from modelfactory.commands.compile import write_compiled
     from modelfactory.commands.workspace import open_workspace
 
-    workspace = open_workspace(call.options, choice_of(select, exclude, selector, state))
+    workspace = open_workspace(call.options, choice_of(select, exclude, selector, state), columns=True)
     call.console.warn(workspace.warnings)
     call.console.data(write_compiled(workspace))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
 from modelfactory.cli.options import (
     Debug,
@@ -26,7 +28,7 @@ from modelfactory.cli.options import (
     Vars,
     WarnError,
 )
-from modelfactory.diagnostics import Code, MfError, input_error
+from modelfactory.diagnostics import Code, MfError, input_error, nearest
 
 if TYPE_CHECKING:
     from modelfactory.cli.console import Console
@@ -112,10 +114,28 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name)(run)
+        app.command(name, cls=_Command)(run)
         return run
 
     return registered
+
+
+class _Command(TyperCommand):
+    """A command that says which value of an option was probably meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words behind the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            error.message = _with_nearest(error.message.replace("Value error, ", ""))
+            raise
+
+
+def _with_nearest(message: str) -> str:
+    found = re.search(r"'([^']*)' is not one of ('.*')", message)
+    near = nearest(found[1], re.findall(r"'([^']*)'", found[2])) if found else None
+    return message if near is None else f"{message} Did you mean '{near}'?"
 
 
 def _of_project(

@@ -73,7 +73,7 @@ def launched(
 
     began = time.monotonic()
     read = read_project(options)
-    if read.mistakes:
+    if read.refused:
         read.compile()  # raises them, and those of the compiler
     project, run = read.project, start_run(read.project.root)
     cache = cache_folder(options.environ)
@@ -81,10 +81,11 @@ def launched(
     with starting_spark(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
-        workspace = read.compile(choice)
+        workspace = read.compile(choice, columns=True)
         ready(workspace)
         reporter.also(_log(run, workspace, reporter).write)
-        reporter.warn(workspace.warnings)
+        # Of what is missing, Spark will say that it is an error.
+        reporter.warn([w for w in workspace.warnings if w.code != Code.MISSING_PATH])
         compiled = time.monotonic()
         reporter.run_started(run.run_id, hide(project.target.address, project.shown_as))
         from modelfactory.spark.session import session_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from modelfactory.commands.catalog import cache_folder, learn_classes
 from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.review import Review, review_revisions, review_store
+from modelfactory.commands.schemas import missing_paths, read_schemas
 from modelfactory.commands.selecting import EVERYTHING, Choice, choose_families
 from modelfactory.commands.states import states_of
 from modelfactory.diagnostics import (
@@ -22,6 +23,7 @@ from modelfactory.diagnostics import (
     did_you_mean,
     warning,
 )
+from modelfactory.plan.columns import check_columns
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
@@ -72,7 +74,7 @@ class ReadProject:
 
     Attributes:
         project: what could be read.
-        mistakes: what is wrong with the files.
+        mistakes: what is wrong with the files, and warnings.
         options: how it was read.
     """
 
@@ -80,12 +82,18 @@ class ReadProject:
     mistakes: Sequence[Diagnostic]
     options: ProjectOptions
 
+    @property
+    def refused(self) -> bool:
+        """Whether the files are wrong, so that `compile` raises."""
+        return _any_error(self.mistakes)
+
     def compile(
         self,
         choice: Choice = EVERYTHING,
         *,
         may_be_empty: bool = False,
         whole: bool = True,
+        columns: bool = False,
     ) -> Workspace:
         """Choose families and compile them.
 
@@ -93,6 +101,7 @@ class ReadProject:
             choice: which families.
             may_be_empty: accept a selection that matches nothing.
             whole: compile the families that are not chosen too, to find their mistakes.
+            columns: check the columns of the chosen families against the data, where it can be read without Spark.
 
         Raises:
             InputError: with every mistake that was found.
@@ -110,10 +119,13 @@ class ReadProject:
         names = {family.name for family in chosen.families}
         compiled = [f for f in project.families if whole or f.name in names or f.name in chosen.unknown]
         plan, more = compile_plan(project, compiled, facts, options.environ)
+        if columns:
+            more += _check_data(project, chosen.families, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)
         found = (*self.mistakes, *more)
-        if any(diagnostic.severity == Severity.ERROR for diagnostic in found):
-            raise InputError(*found, *warnings)
+        if _any_error(found):
+            # What is wrong may be what should refer to a variable.
+            raise InputError(*(d for d in found if d.code != Code.UNUSED_VARIABLE), *warnings)
         if chosen.nothing is not None and not may_be_empty:
             raise NothingSelected(chosen.nothing)
         steps = tuple(step for step in plan.steps if step.family in names)
@@ -134,7 +146,7 @@ class ReadProject:
         if state is not None:
             return review_revisions(options, state, look_at_store=False)
         plan, mistakes = compile_plan(project, project.families, facts, options.environ)
-        if any(diagnostic.severity == Severity.ERROR for diagnostic in (*self.mistakes, *mistakes)):
+        if _any_error((*self.mistakes, *mistakes)):
             raise InputError(*self.mistakes, *mistakes)
         return review_store(project, plan, store_of(project))
 
@@ -165,9 +177,31 @@ def open_workspace(
     *,
     may_be_empty: bool = False,
     whole: bool = True,
+    columns: bool = False,
 ) -> Workspace:
     """Read, check and compile a project, as `read_project` and `ReadProject.compile` do."""
-    return read_project(options).compile(choice, may_be_empty=may_be_empty, whole=whole)
+    return read_project(options).compile(choice, may_be_empty=may_be_empty, whole=whole, columns=columns)
+
+
+def _check_data(
+    project: Project,
+    families: Sequence[Family],
+    plan: Plan,
+    facts: Mapping[str, ClassFacts],
+    environ: Mapping[str, str],
+) -> list[Diagnostic]:
+    """Check the sources that families read, and the columns that these take of them."""
+    names = {family.name for family in families}
+    read = {source.name for step in plan.steps if step.family in names for source in step.sources}
+    read |= project.sources.keys() & {family.spec.source for family in families}
+    missing = missing_paths(project, sorted(read), environ)
+    schemas = read_schemas(project, sorted(read), environ)
+    found = check_columns(project, families, facts, schemas)
+    return [diagnostic.hiding(project.shown_as) for diagnostic in (*missing, *found)]
+
+
+def _any_error(diagnostics: Iterable[Diagnostic]) -> bool:
+    return any(diagnostic.severity == Severity.ERROR for diagnostic in diagnostics)
 
 
 def _unknown_variables(project: Project, options: ProjectOptions) -> tuple[Diagnostic, ...]:

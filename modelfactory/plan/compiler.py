@@ -7,7 +7,7 @@ import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, Related, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
@@ -23,11 +23,16 @@ from modelfactory.plan.steps import (
     SourceRead,
     TrainStep,
 )
-from modelfactory.project.classes import NO_DEFAULT, ClassFacts, check_class
+from modelfactory.project.classes import NO_DEFAULT, ClassFacts
 from modelfactory.project.loading import Family, Project
+from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
+from modelfactory.project.queries import place_in_query
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
 from modelfactory.project.variables import as_text, environment_names
+
+if TYPE_CHECKING:
+    from modelfactory.plan.rendering import SqlTemplateError
 
 INTERNAL_PREFIX = "_mf_"
 
@@ -284,11 +289,10 @@ class _FamilyCompiler:
                 target=self.project.target_name,
             )
         except SqlTemplateError as error:
-            place = f" (line {error.line} of the query)" if error.line is not None else ""
             known = error.source is not None and not self.project.is_unknown(error.source)
             known = known or (error.family is not None and not self.project.is_unknown_family(error.family))
             if not known:  # what is declared with a mistake is told already
-                self._mistake(Code.BAD_SQL_TEMPLATE, f"cannot render `{key}`{place}: {error}", (key,))
+                self.mistakes.append(self._in_query(error, key))
             return None
         if not re.sub(r"--[^\n]*|/\*.*?\*/", "", rendered.text, flags=re.DOTALL).strip(" ;\n\t\r"):
             self._mistake(Code.BAD_SQL_TEMPLATE, f"`{key}` holds no query", (key,))
@@ -320,6 +324,16 @@ class _FamilyCompiler:
                     related=(Related(message=f"the groups of `{name}`", place=coarser.place(("group_by",))),),
                 )
             )
+
+    def _in_query(self, error: SqlTemplateError, key: str) -> Diagnostic:
+        message = f"cannot render `{key}`: {error}"
+        if error.line is None:
+            return self.family.diagnostic(Code.BAD_SQL_TEMPLATE, message, (key,), help=error.help)
+        place = place_in_query(self.family, self.project.root, error.line, error.word)
+        if place is None:
+            message = f"cannot render `{key}` (line {error.line} of the query): {error}"
+        found = self.family.diagnostic(Code.BAD_SQL_TEMPLATE, message, (key,), help=error.help)
+        return found if place is None else dataclasses.replace(found, place=place)
 
     # Estimator --------------------------------------------------------------------------------------------------
 

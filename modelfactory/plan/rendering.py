@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from modelfactory.diagnostics import did_you_mean
+from modelfactory.diagnostics import did_you_mean, nearest
 from modelfactory.plan.steps import groups_relation
 
 
@@ -20,13 +21,26 @@ class SqlTemplateError(Exception):
         line: line inside the template, from 1, if known.
         source: name of the source that is not known, if that is the reason.
         family: name of the family that is not known, if that is the reason.
+        word: what is wrong in the line, if that is one word.
+        help: the nearest right thing.
     """
 
-    def __init__(self, message: str, line: int | None, *, source: str | None = None, family: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        line: int | None,
+        *,
+        source: str | None = None,
+        family: str | None = None,
+        word: str | None = None,
+        help: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.line = line
         self.source = source
         self.family = family
+        self.word = word
+        self.help = help
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,7 @@ class _Environment:
         return text
 
 
+_KNOWN = ("source", "ref", "var", "env_var", "target")
 _OPEN, _CLOSE, _FIRST = "\ue000", "\ue001", 0xE100  # characters for private use, which no filter changes
 
 
@@ -135,7 +150,7 @@ def render_sql(
         if name in environ:
             return environment.placeholder(name)
         if default is None:
-            raise _Unknown("environment variable", name, ())
+            raise _Unknown("environment variable", name, filter(None, [nearest(name, environ)]))
         return default
 
     jinja = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, finalize=_checked)
@@ -145,8 +160,17 @@ def render_sql(
         raise SqlTemplateError(error.message or "syntax error", error.lineno) from error
     except Exception as error:  # a template can raise whatever its filters and methods raise
         said = environment.referenced(str(error) or type(error).__name__).replace("render_sql.<locals>.", "")
-        unknown = {error.kind: error.name} if isinstance(error, _Unknown) and error.kind in ("source", "family") else {}
-        raise SqlTemplateError(" ".join(said.split()), _template_line(error), **unknown) from error
+        said, line = " ".join(said.split()), _template_line(error)
+        if isinstance(error, _Unknown):
+            named = {error.kind: error.name} if error.kind in ("source", "family") else {}
+            raise SqlTemplateError(said, line, word=error.name, help=error.help, **named) from error
+        undefined = re.fullmatch(r"'(\w+)' is undefined", said)
+        if undefined:
+            name = undefined[1]
+            raise SqlTemplateError(
+                f"`{name}` is not known", line, word=name, help=did_you_mean(name, _KNOWN)
+            ) from error
+        raise SqlTemplateError(said, line) from error
     text = environment.referenced(text)
     if _OPEN in text or _CLOSE in text:
         raise SqlTemplateError("a value of env_var() can be compared and written, not changed", None)
@@ -158,8 +182,8 @@ class _Unknown(TemplateError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name = kind, name
-        hint = did_you_mean(name, list(known))
-        super().__init__(f"unknown {kind} `{name}`" + (f"; {hint}" if hint else ""))
+        self.help = did_you_mean(name, list(known))
+        super().__init__(f"unknown {kind} `{name}`")
 
 
 def _checked(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is known of estimator classes, as plain data, and the check of parameters against it.
+"""What is known of estimator classes, as plain data.
 
 The facts come from scikit-learn itself (`modelfactory.training.introspection`) and are cached by its version, so
 that checking a project imports no scikit-learn.
@@ -11,12 +11,12 @@ import contextlib
 import functools
 import importlib.util
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from modelfactory.diagnostics import Code, did_you_mean, nearest
+from modelfactory.diagnostics import Code
 from modelfactory.project.positions import KeyPath
 
 ClassKind = Literal["regressor", "classifier", "transformer", "unsupervised"]
@@ -35,6 +35,7 @@ class Constraint:
         low: lower end of an `interval`, minus infinity if None.
         high: upper end of an `interval`, infinity if None.
         closed: which ends belong to the interval: `left`, `right`, `both` or `neither`.
+        needs: the methods that an `estimator` must have.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Constraint:
     low: float | None = None
     high: float | None = None
     closed: str = "neither"
+    needs: tuple[str, ...] = ()
 
     def admits(self, value: Any) -> bool:
         """Tell whether a value out of a project file has this form."""
@@ -64,7 +66,7 @@ class Constraint:
             case "list" | "tuple":
                 return isinstance(value, list)
             case "mapping":
-                return isinstance(value, dict)
+                return isinstance(value, dict) and nested_class(value) is None
             case "options":
                 return any(value == option and type(value) is type(option) for option in self.options)
             case "interval":
@@ -134,6 +136,7 @@ class ClassFacts:
         hands_on: whether it fits other estimators on its input as it gets it, column names and all.
         transforms: whether it can stand in front of an estimator.
         open_ended: whether the class takes parameters that it does not name.
+        methods: the methods it has, of those that another class may need of it.
         error: why the class cannot be used; the other attributes mean nothing then.
         doc: a sentence on it.
     """
@@ -145,6 +148,7 @@ class ClassFacts:
     hands_on: bool = False
     transforms: bool = False
     open_ended: bool = False
+    methods: tuple[str, ...] = ()
     error: str | None = None
     doc: str = ""
 
@@ -154,12 +158,20 @@ class ClassFacts:
         parameters = {
             name: Parameter(
                 found["default"],
-                tuple(Constraint(**{**c, "options": tuple(c.get("options", ()))}) for c in found["constraints"]),
+                tuple(
+                    Constraint(**{**c, "options": tuple(c.get("options", ())), "needs": tuple(c.get("needs", ()))})
+                    for c in found["constraints"]
+                ),
                 found["doc"],
             )
             for name, found in data.get("parameters", {}).items()
         }
-        return cls(**{**data, "parameters": parameters})
+        return cls(**{**data, "parameters": parameters, "methods": tuple(data.get("methods", ()))})
+
+    @property
+    def name(self) -> str:
+        """The name of the class alone."""
+        return self.path.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,99 +202,6 @@ def nested_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, dic
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from nested_values(item, (*path, index))
-
-
-def check_class(
-    name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts], packages: Iterable[str]
-) -> Iterator[Mistake]:
-    """Yield what is wrong with a class name and its parameters, nested estimators included.
-
-    Args:
-        name: the class as written.
-        params: its parameters as written.
-        facts: what is known, by the name as written.
-        packages: top-level packages that classes may come from.
-    """
-    found = facts.get(name)
-    if found is None or found.error is not None:
-        yield _unknown_class(name, found, packages)
-        return
-    for key, parameter in found.parameters.items():
-        if parameter.default is None and key not in params:
-            short = name.rpartition(".")[2]
-            yield Mistake(
-                Code.BAD_PARAMETER, f"{short} needs the parameter `{key}`", ("class",), help=parameter.text() or None
-            )
-    for key, value in params.items():
-        path = ("params", key)
-        declared = found.parameters.get(key)
-        if declared is None and not found.open_ended:
-            short = name.rpartition(".")[2]
-            near = did_you_mean(key, list(found.parameters))
-            known = found.parameters.get(near.split("`")[1]) if near and near.startswith("did") else None
-            words = f" ({known.text()})" if known is not None and known.text() else ""
-            yield Mistake(
-                Code.UNKNOWN_PARAMETER,
-                f"unknown parameter `{key}` of {short}",
-                path,
-                key=True,
-                help=near + words if near else None,
-            )
-            continue
-        nested = list(nested_values(value, path))
-        for inner, call in nested:
-            for mistake in _check_nested(call, facts, packages):
-                yield Mistake(mistake.code, mistake.message, (*inner, *mistake.path), mistake.key, mistake.help)
-        forms = declared.constraints if declared is not None else ()
-        if forms and not any(form.admits(value) for form in forms):
-            if isinstance(value, list) and nested:
-                continue
-            shown = "null" if value is None else repr(value)
-            if isinstance(value, str) and any(form.kind == "estimator" for form in forms):
-                yield Mistake(
-                    Code.BAD_PARAMETER,
-                    f"parameter `{key}` of {name.rpartition('.')[2]} is an estimator",
-                    path,
-                    help=f"write {{class: {value}}}",
-                )
-                continue
-            options = [o for form in forms for o in form.options if isinstance(o, str)]
-            near = did_you_mean(value, options) if isinstance(value, str) and options else None
-            yield Mistake(
-                Code.BAD_PARAMETER,
-                f"parameter `{key}` of {name.rpartition('.')[2]} cannot be {shown}",
-                path,
-                help=near if near and near.startswith("did") else declared.text() if declared else None,
-            )
-
-
-def _check_nested(call: dict[str, Any], facts: Mapping[str, ClassFacts], packages: Iterable[str]) -> Iterator[Mistake]:
-    for key in call.keys() - {"class", "params"}:
-        yield Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, ["class", "params"]))
-    params = call.get("params", {})
-    if isinstance(params, dict):
-        yield from check_class(call["class"], params, facts, packages)
-    else:
-        yield Mistake(Code.BAD_VALUE, "`params` must be a mapping", ("params",))
-
-
-def _unknown_class(name: str, found: ClassFacts | None, packages: Iterable[str]) -> Mistake:
-    top, dot, _ = name.partition(".")
-    if dot and top and top not in packages:
-        return Mistake(
-            Code.UNKNOWN_CLASS,
-            f"class `{name}` is not of an allowed package",
-            ("class",),
-            help=f"add `{top}` to `estimator_packages` in the project file",
-        )
-    known = [f"{module}.{n}" for n, module in sklearn_names().items()] if dot else list(sklearn_names())
-    near = nearest(name, [k for k in known if k != name])
-    help_ = f"did you mean `{near}`?" if near else None
-    if dot:
-        reason = f": {found.error}" if found is not None and found.error else ""
-        return Mistake(Code.UNKNOWN_CLASS, f"class `{name}` cannot be used{reason}", ("class",), help=help_)
-    help_ = help_ or "write the full dotted path of a class from another package"
-    return Mistake(Code.UNKNOWN_CLASS, f"unknown scikit-learn class `{name}`", ("class",), help=help_)
 
 
 @functools.cache

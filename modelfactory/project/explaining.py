@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.diagnostics import Code, did_you_mean, nearest
 from modelfactory.project.classes import Mistake
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
@@ -17,7 +19,7 @@ from modelfactory.project.specs import Spec
 def check_key(spec: type[Spec], key: str, value: Any) -> list[Mistake]:
     """Return what is wrong with the value of one key of a spec, whatever its other keys hold."""
     if key not in spec.model_fields:
-        return [Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, did_you_mean(key, keys_at(spec, ())))]
+        return [Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, _hint(spec, (), key))]
     try:
         _adapter(spec, key).validate_python(value)
     except ValidationError as error:
@@ -38,30 +40,42 @@ def explained(spec: type[Spec], error: ValidationError, *, above: KeyPath = ()) 
         error: the error.
         above: path of the value that was validated, inside the spec.
     """
-    return [
-        _explained(spec, dict(item), (*above, *item["loc"]))
+    items = [
+        item
         for item in error.errors(include_url=False)
         # The reference is reported already; that it is text where a number belongs is no news.
         if not (isinstance(item["input"], str) and "${" in item["input"])
+    ]
+    meant = {
+        (*item["loc"][:-1], nearest(str(item["loc"][-1]), keys_at(spec, (*above, *item["loc"][:-1]))))
+        for item in items
+        if item["type"] == "extra_forbidden"
+    }
+    return [
+        _explained(spec, dict(item), (*above, *item["loc"]))
+        for item in items
+        if not (item["type"] == "missing" and item["loc"] in meant)  # it is there, and misspelt
     ]
 
 
 def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistake:
     kind: str = error["type"]
-    name = _name(path)
+    name, hint = _name(path), None
     if kind == "extra_forbidden":
         key = str(path[-1])
-        return Mistake(
-            Code.UNKNOWN_KEY, f"unknown key `{key}`", path, True, did_you_mean(key, keys_at(spec, path[:-1]))
-        )
+        return Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", path, True, _hint(spec, path[:-1], key))
     if kind == "missing":
         return Mistake(Code.BAD_VALUE, f"key `{path[-1]}` is missing", path[:-1], True)
     match kind:
         case "value_error":
             message = str(error["ctx"]["error"])
             message = f"{name} {message}" if message.startswith(("must", "needs", "may")) and path else message
+            named = [key for key in re.findall(r"`(\w+)`", message) if key in _keys_of(error["input"])]
+            if named:  # of keys that do not go together, the last
+                return Mistake(Code.BAD_VALUE, message, (*path, named[-1]), True)
         case "literal_error":
             message = f"{name} must be one of {error['ctx']['expected']}"
+            hint = _choice(error)
         case "string_pattern_mismatch":
             message = f"{name} may hold letters, digits and underscores only, and not begin with a digit"
         case "too_short" | "string_too_short":
@@ -70,7 +84,30 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistak
             message = f"{name} must be {_WORDS[kind]}, not {_shown(error['input'])}"
         case _:
             message = f"{name} must be {error['msg'].removeprefix('Input should be ').removeprefix('a valid ')}"
-    return Mistake(Code.BAD_VALUE, message, path)
+    return Mistake(Code.BAD_VALUE, message, path, help=hint)
+
+
+def _keys_of(value: Any) -> Iterable[Any]:
+    return value.keys() if isinstance(value, dict) else ()
+
+
+def _hint(spec: type[Spec], path: KeyPath, key: str) -> str | None:
+    """Say what was probably meant by an unknown key: a key that belongs below another one, or a misspelt one."""
+    below = [
+        field.alias or name
+        for known in _specs_at(spec, path)
+        for name, field in known.model_fields.items()
+        for inner in _specs_in(field.annotation)
+        if key in (other.alias or inside for inside, other in inner.model_fields.items())
+    ]
+    if below:
+        return f"`{key}` belongs below {' or '.join(f'`{name}`' for name in below)}"
+    return did_you_mean(key, keys_at(spec, path))
+
+
+def _choice(error: dict[str, Any]) -> str | None:
+    near = nearest(str(error["input"]), re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return f"did you mean `{near}`?" if near else None
 
 
 def _shown(value: Any) -> str:
@@ -104,12 +141,16 @@ _WORDS = {
 
 def keys_at(spec: type[Spec], path: KeyPath) -> list[str]:
     """Return the keys that may stand in the mapping at `path` of a spec."""
+    return [field.alias or key for k in _specs_at(spec, path) for key, field in k.model_fields.items()]
+
+
+def _specs_at(spec: type[Spec], path: KeyPath) -> list[type[Spec]]:
     known: list[type[Spec]] = [spec]
     for name in path:
         if isinstance(name, str):
             found = [s for k in known for s in _specs_of(k, name)]
             known = found or known
-    return [field.alias or key for k in known for key, field in k.model_fields.items()]
+    return known
 
 
 def _specs_of(spec: type[Spec], key: str) -> list[type[Spec]]:

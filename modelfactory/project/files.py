@@ -5,6 +5,7 @@ Both give the same plain data: mappings, lists, text, numbers, true and false; a
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator
@@ -57,15 +58,23 @@ class Document:
         """Describe a mistake at `path`; `key` points at the key and not at its value."""
         return Diagnostic(code=code, message=message, place=self.place(path, key=key), help=help, related=related)
 
-    def at(self, code: Code, message: str, position: Position | None, *, help: str | None = None) -> Diagnostic:
+    def at(
+        self,
+        code: Code,
+        message: str,
+        position: Position | None,
+        *,
+        help: str | None = None,
+        related: tuple[Related, ...] = (),
+    ) -> Diagnostic:
         """Describe a mistake at a position."""
-        return Diagnostic(code=code, message=message, place=self._place_at(position), help=help)
+        return Diagnostic(code=code, message=message, place=self.place_at(position), help=help, related=related)
 
     def place(self, path: KeyPath = (), *, key: bool = False) -> Place:
         """Return the place of the value at `path`, or of its key."""
-        return self._place_at(locate(self.text, self.file.suffix, path, key=key))
+        return self.place_at(locate(self.text, self.file.suffix, path, key=key))
 
-    def _place_at(self, position: Position | None) -> Place:
+    def place_at(self, position: Position | None) -> Place:
         """Return a place with its line, unless that may hold secrets."""
         lines = self.text.split("\n")
         known = position is not None and position.line <= len(lines) and not self.secret
@@ -196,7 +205,8 @@ def _read_toml(draft: Document) -> Any:
             position = Position(len(draft.text.splitlines()), 1)
         if "overwrite" in message or "declare" in message:
             raise InputError(_twice(draft, position)) from error
-        raise InputError(draft.at(Code.SYNTAX, f"not valid TOML: {message}", position)) from error
+        hint = "a text needs quotes in TOML" if message == "Invalid value" else None
+        raise InputError(draft.at(Code.SYNTAX, f"not valid TOML: {message}", position, help=hint)) from error
     except ValueError as error:
         raise InputError(draft.at(Code.SYNTAX, f"not valid TOML: {error}", Position(1, 1))) from error
 
@@ -242,17 +252,38 @@ def _read_yaml(draft: Document) -> Any:
         message = f"not valid YAML: the character U+{ord(draft.text[error.position]):04X} is not allowed"
         raise InputError(draft.at(Code.SYNTAX, message, position)) from error
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        if isinstance(error, DuplicateKey):
-            position = Position(position.line, position.column, error.length)
-            diagnostic = draft.at(Code.DUPLICATE_KEY, f"key `{error.problem}` stands twice", position)
-        else:
-            problem = error.problem or error.context or "syntax error"
-            diagnostic = draft.at(Code.SYNTAX, f"not valid YAML: {problem}", position)
-        raise InputError(diagnostic) from error
+        raise InputError(_yaml_mistake(draft, error)) from error
     except yaml.YAMLError as error:
         raise InputError(draft.at(Code.SYNTAX, f"not valid YAML: {error}", Position(1, 1))) from error
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _yaml_mistake(draft: Document, error: yaml.MarkedYAMLError) -> Diagnostic:
+    position, context = _position(error.problem_mark or error.context_mark), _position(error.context_mark)
+    if isinstance(error, DuplicateKey):
+        position, context = (dataclasses.replace(where, length=error.length) for where in (position, context))
+        first = Related(message="the first one", place=draft.place_at(context))
+        return draft.at(Code.DUPLICATE_KEY, f"key `{error.problem}` stands twice", position, related=(first,))
+    problem, within = error.problem or error.context or "syntax error", error.context or ""
+    if "quoted scalar" in within and "end of" in problem:
+        return draft.at(Code.SYNTAX, "not valid YAML: this quote is not closed", context)
+    line = draft.text.split("\n")[position.line - 1] if position.line <= draft.text.count("\n") + 1 else ""
+    hint = None
+    if "cannot start any token" in problem and "\t" in line[: position.column]:
+        problem, hint = "a tab stands where only blanks may", "indent by blanks"
+    elif "{{" in line[: position.column + 1]:
+        hint = "Jinja is for `sql` alone: other values take `${var:NAME}` and `${env:NAME}`"
+    elif "mapping values are not allowed" in problem:
+        hint = "a text with `: ` in it needs quotes"
+    begin = next((f"the {kind} begins here" for word, kind in _FLOW.items() if word in within), None)
+    related = (Related(message=begin, place=draft.place_at(context)),) if begin else ()
+    return draft.at(Code.SYNTAX, f"not valid YAML: {problem}", position, help=hint, related=related)
+
+
+_FLOW = {"flow sequence": "list", "flow mapping": "mapping"}
+
+
+def _position(mark: yaml.Mark | None) -> Position:
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)

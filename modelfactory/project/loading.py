@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Related, Severity, did_you_mean, nearest
 from modelfactory.project.classes import Mistake
 from modelfactory.project.explaining import check_key, explained
 from modelfactory.project.files import (
@@ -37,7 +37,7 @@ from modelfactory.project.specs import (
     Spec,
     TargetSpec,
 )
-from modelfactory.project.variables import environment_names, substitute
+from modelfactory.project.variables import environment_names, substitute, used_variables
 
 _S = TypeVar("_S", bound=Spec)
 ADDED_UP = ("tags", "meta")
@@ -78,6 +78,10 @@ class Source:
     def diagnostic(self, code: Code, message: str, path: KeyPath = (), *, help: str | None = None) -> Diagnostic:
         """Describe a mistake at `path` inside the source."""
         return self.origin.document.diagnostic(code, message, (*self.origin.path, *path), help=help)
+
+    def place(self, path: KeyPath = ()) -> Place:
+        """Return the place of a value inside the source."""
+        return self.origin.document.place((*self.origin.path, *path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,8 @@ def load_project(
             target needs to be set.
 
     Returns:
-        The project with all that is valid in it, and every mistake in the files of its families and sources.
+        The project with all that is valid in it, and every mistake in the files of its families and sources; warnings
+        are among them.
 
     Raises:
         InputError: the project file or the profiles cannot be used, so that nothing else can be read.
@@ -250,6 +255,7 @@ class _Loading:
         self.unread_sources = self.unread_families = False
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
+        self.texts: list[str] = []
 
     def load(
         self, target: str | None, profiles_dir: Path | None, *, profiles: bool
@@ -265,13 +271,13 @@ class _Loading:
             name, place = self.target(document, name, profiles_dir)
         documents = self._definition_documents(document, spec)
         defaults = [d for d in documents if d.file.stem == FOLDER_DEFAULTS]
-        definitions = [
-            d
-            for d in documents
-            if d.file.stem != FOLDER_DEFAULTS and self._validate(FamiliesFileSpec, d.data, Origin(d, ())) is not None
-        ]
+        written = [d for d in documents if d.file.stem != FOLDER_DEFAULTS]
+        definitions = [d for d in written if self._validate(FamiliesFileSpec, d.data, Origin(d, ())) is not None]
+        self.unread_sources |= len(definitions) < len(written)
         sources = self._sources(definitions)
         families = self._families(definitions, defaults, Origin(document, ("defaults",)))
+        if not self.mistakes:  # what cannot be read may well be what uses them
+            self._check_unused(document, defaults, families)
         project = Project(
             root=self.root,
             spec=spec,
@@ -304,7 +310,7 @@ class _Loading:
             known = list(declared) if isinstance(declared, dict) else []
             # Only the chosen target is read: the secrets of the others need not be set here.
             chosen = {name: declared[name]} if isinstance(declared, dict) and name in declared else {}
-            document = dataclasses.replace(whole, data={**whole.data, "targets": chosen if known else declared})
+            document = dataclasses.replace(whole, data={**whole.data, "targets": chosen}) if known else whole
             spec = self._validate(ProfilesSpec, self._substituted(document), Origin(document, ()))
             if spec is None:
                 raise InputError(*self.mistakes)
@@ -354,10 +360,12 @@ class _Loading:
                 spec = self._validate(SourceSpec, entry, origin)
                 if spec is None:
                     self.broken_sources.add(str(entry.get("name")))
+                    self.unread_sources |= "name" not in entry
                     continue
                 first = next((s for n, s in sources.items() if n.lower() == spec.name.lower()), None)
-                if first is not None:  # Spark's views do not tell upper from lower case
-                    self._duplicate("source", spec.name, origin, first.origin)
+                if first is not None:
+                    hint = "Spark does not tell upper from lower case" if first.spec.name != spec.name else None
+                    self._duplicate("source", spec.name, origin, first.origin, hint)
                 sources.setdefault(spec.name, Source(spec, origin))
         return sources
 
@@ -367,9 +375,9 @@ class _Loading:
         folder_defaults: dict[Path, Origin] = {}
         for document in defaults:
             if document.file.parent in folder_defaults:
-                other = folder_defaults[document.file.parent].document.name
-                message = f"two files of defaults in one folder: `{other}` and `{document.name}`"
-                self.mistakes.append(document.diagnostic(Code.CONFLICT, message))
+                other = Related(message="the other one", place=folder_defaults[document.file.parent].place)
+                message = "two files of defaults in one folder"
+                self.mistakes.append(document.diagnostic(Code.CONFLICT, message, related=(other,)))
             folder_defaults.setdefault(document.file.parent, Origin(document, ()))
         for origin in [*folder_defaults.values(), project_defaults]:
             self._check_layer(origin)
@@ -543,30 +551,50 @@ class _Loading:
             return self.replaced[document.file]
         data, unknown = substitute(document.data, self.variables, self.environ)
         for reference in unknown:
-            known = list(self.variables) if reference.kind == "var" else []
             kind = "variable" if reference.kind == "var" else "environment variable"
+            near = nearest(reference.name, self.variables if reference.kind == "var" else self.environ)
             self.mistakes.append(
                 document.diagnostic(
                     Code.UNKNOWN_VARIABLE,
                     f"{kind} `{reference.name}` is not set",
                     reference.path,
-                    help=did_you_mean(reference.name, known)
-                    or f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
+                    help=f"did you mean `{near}`?"
+                    if near
+                    else f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
                 )
             )
         self.replaced[document.file] = data
+        self.texts.append(document.text)
         for name in environment_names(document.text) & self.environ.keys():
             if self.environ[name]:
                 self.shown_as[self.environ[name]] = f"${{env:{name}}}"
         return data
 
-    def _duplicate(self, kind: str, name: str, second: Origin, first: Origin) -> None:
+    def _check_unused(self, project: Document, defaults: Iterable[Document], families: Iterable[Family]) -> None:
+        """Warn of what is declared and decides nothing."""
+        texts = [*self.texts, *{family.query for family in families if family.query is not None}]
+        used = used_variables(texts)
+        for name in project.data.get("vars", {}):
+            if used is not None and name not in used:
+                message = f"nothing refers to variable `{name}`"
+                self._warn(project.diagnostic(Code.UNUSED_VARIABLE, message, ("vars", name), key=True))
+        folders = {folder for family in families for folder in family.origin.document.file.parents}
+        for document in defaults:
+            if document.file.parent not in folders:
+                message = f"there is no family in `{Path(document.name).parent}` that these defaults could hold for"
+                self._warn(document.diagnostic(Code.UNUSED_DEFAULTS, message))
+
+    def _warn(self, diagnostic: Diagnostic) -> None:
+        self.mistakes.append(dataclasses.replace(diagnostic, severity=Severity.WARNING))
+
+    def _duplicate(self, kind: str, name: str, second: Origin, first: Origin, help: str | None = None) -> None:
         self.mistakes.append(
             second.document.diagnostic(
                 Code.DUPLICATE_NAME,
                 f"{kind} `{name}` is declared twice",
                 (*second.path, "name"),
                 related=(Related(message="the other one", place=first.document.place((*first.path, "name"))),),
+                help=help,
             )
         )
 

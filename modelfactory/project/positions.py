@@ -31,6 +31,9 @@ class Place:
     scalar: bool = True
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 def locate(text: str, suffix: str, path: KeyPath, *, key: bool = False) -> Position | None:
     """Return the place of `path`, or of its nearest parent that is written in the document.
 

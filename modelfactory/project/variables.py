@@ -8,7 +8,7 @@ that a password never enters a plan, a manifest or a message.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from modelfactory.diagnostics import hide
 from modelfactory.project.positions import KeyPath
 
 _REFERENCE = re.compile(r"\$\{(var|env):([A-Za-z_][A-Za-z0-9_.-]*)(?::-([^}]*))?\}")
+_CALL = re.compile(r"""\bvar\s*\(\s*(?:["']([^"']*)["']\s*[,)])?""")
 _FAMILY = r"(?:families/\d+/|defaults/|)"  # of a family, a project's defaults, a folder's defaults
 _JINJA = re.compile(rf"{_FAMILY}sql")
 _LATE = re.compile(rf"{_FAMILY}where|sources/\d+/(?:path|table|format|options/.*)")
@@ -117,6 +118,18 @@ def references_to(environ: Mapping[str, str]) -> dict[str, str]:
 def environment_names(text: str) -> set[str]:
     """Return the names of the environment variables that a text refers to."""
     return {name for kind, name, _ in _REFERENCE.findall(text) if kind == "env"}
+
+
+def used_variables(texts: Iterable[str]) -> set[str] | None:
+    """Return the names of the variables that texts and templates refer to; None if a template works one out."""
+    used: set[str] = set()
+    for text in texts:
+        used |= {name for kind, name, _ in _REFERENCE.findall(text) if kind == "var"}
+        for literal in _CALL.findall(text):
+            if not literal:
+                return None
+            used.add(literal)
+    return used
 
 
 @dataclass(slots=True)

@@ -33,17 +33,17 @@ class YamlLoader(_FastLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping; a key is text, as in TOML, and may stand once."""
-        seen = set()
+        seen: dict[str, yaml.Mark] = {}
         for key_node, _ in node.value:
             if key_node.tag == MERGE:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key_node.start_mark)
             if key_node.value in seen:
-                error = DuplicateKey(problem=key_node.value, problem_mark=key_node.start_mark)
+                error = DuplicateKey("", seen[key_node.value], key_node.value, key_node.start_mark)
                 error.length = len(key_node.value)
                 raise error
-            seen.add(key_node.value)
+            seen[key_node.value] = key_node.start_mark
         self.flatten_mapping(node)
         return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 

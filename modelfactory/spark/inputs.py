@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from modelfactory.diagnostics import Code, did_you_mean
+from modelfactory.plan.columns import Schema, check_uses, column_uses
 from modelfactory.plan.steps import SourceRead, TrainStep, groups_relation, quoted
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.variables import hide_environment, resolve_environment
@@ -34,12 +35,6 @@ FILE_FORMATS = frozenset({"parquet", "csv", "json", "orc", "text", "avro"})
 """Formats whose path is certainly one of files."""
 EXACT_LIMIT = 2**53
 """Whole numbers up to here are doubles without rounding."""
-
-_WHOLE = (T.ByteType, T.ShortType, T.IntegerType, T.LongType)
-_NUMBERS = (*_WHOLE, T.FloatType, T.DoubleType, T.DecimalType, T.BooleanType)
-_MOMENTS = (T.DateType, T.TimestampType, T.TimestampNTZType)
-_TEXTS = (T.StringType, T.CharType, T.VarcharType)
-_ATOMS = (*_NUMBERS, *_MOMENTS, *_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +193,7 @@ def open_input(
     types = {field.name.lower(): field.dataType for field in whole.schema.fields}
     if not names:
         return None, [Finding(Code.EMPTY_INPUT, "the input has no columns", step.input_path)]
-    findings = [*_check_columns(step, types, names), *_check_twice(step, names)]
+    findings = [*_check_columns(step, whole), *_check_twice(step, names)]
     if findings:
         return None, findings
     prepared = _prepare(step, whole, {name: types[name.lower()] for name in step.columns})
@@ -222,36 +217,17 @@ def _canonical_type(written: str) -> str | None:
         return None
 
 
-def _check_columns(step: TrainStep, types: Mapping[str, T.DataType], known: list[str]) -> list[Finding]:
-    numeric: list[tuple[str, KeyPath, str]] = []
-    others: list[tuple[str, KeyPath, str]] = [(n, ("group_by", i), "group column") for i, n in enumerate(step.keys)]
-    for i, feature in enumerate(step.fit.features):
-        kind = numeric if feature.kind == "numeric" else others
-        kind.append((feature.name, ("features", i), f"{feature.kind} feature"))
-    if step.label is not None:
-        (numeric if step.fit.task == "regression" else others).append((step.label, ("label",), "label"))
-    if step.weight is not None:
-        numeric.append((step.weight, ("weight",), "weight"))
-    if step.time is not None:
-        numeric.append((step.time, ("evaluate", "by_time", "column"), "time column"))
-    findings = []
-    for allowed, columns in (((*_NUMBERS, *_MOMENTS), numeric), (_ATOMS, others)):
-        for name, path, role in columns:
-            found = types.get(name.lower())
-            if found is None:
-                message = f"{role} `{name}` is not a column of the input"
-                findings.append(Finding(Code.MISSING_COLUMN, message, path, help=did_you_mean(name, known)))
-            elif not isinstance(found, allowed):
-                must = "a number, a date or a timestamp" if columns is numeric else "a plain value"
-                findings.append(
-                    Finding(
-                        Code.COLUMN_TYPE,
-                        f"{role} `{name}` is {found.simpleString()} and must be {must}",
-                        path,
-                        help=_type_help(name, role, found),
-                    )
-                )
-    return findings
+def _check_columns(step: TrainStep, whole: DataFrame) -> list[Finding]:
+    uses = column_uses(
+        keys=step.keys,
+        features=[(feature.name, feature.kind) for feature in step.fit.features],
+        label=step.label,
+        weight=step.weight,
+        time=step.time,
+        regression=step.fit.task == "regression",
+    )
+    schema = Schema({field.name: field.dataType.simpleString() for field in whole.schema.fields}, complete=True)
+    return [Finding(wrong.code, wrong.message, wrong.path, help=wrong.help) for wrong in check_uses(uses, schema)]
 
 
 def _check_twice(step: TrainStep, names: list[str]) -> list[Finding]:
@@ -261,12 +237,6 @@ def _check_twice(step: TrainStep, names: list[str]) -> list[Finding]:
         for name in step.columns
         if folded.count(name.lower()) > 1
     ]
-
-
-def _type_help(name: str, role: str, found: T.DataType) -> str:
-    if role == "numeric feature" and isinstance(found, _TEXTS):
-        return f"declare it as {{name: {name}, kind: categorical}}, or cast it in `sql`"
-    return f"cast it in `sql`, for example `select cast({name} as double) as {name}, …`"
 
 
 def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType]) -> Input:

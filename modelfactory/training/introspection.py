@@ -44,6 +44,17 @@ _HANDS_ON = {"Isomap"}
 """Classes that do so without such a parameter."""
 _LONGEST = 160
 """Characters of what is told of a class or a parameter."""
+_METHODS = (
+    "fit",
+    "predict",
+    "predict_proba",
+    "decision_function",
+    "score",
+    "transform",
+    "fit_transform",
+    "fit_predict",
+)
+"""Methods that a class may need of an estimator it is given."""
 _NULL = {"kind": "null", "text": "null"}
 _WORDS: dict[str, list[dict[str, Any]]] = {
     "boolean": [{"kind": "bool", "text": "true or false"}],
@@ -87,6 +98,7 @@ def facts_of(path: str) -> dict[str, Any]:
         "parameters": parameters,
         "hands_on": bool(_INNER & signature.parameters.keys()) or cls.__name__ in _HANDS_ON,
         "transforms": hasattr(cls, "transform") or hasattr(cls, "fit_transform"),
+        "methods": [name for name in _METHODS if hasattr(cls, name)],
         "takes_weight": "sample_weight" in inspect.signature(fit).parameters,
         "open_ended": any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()),
     }
@@ -139,6 +151,8 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
     if isinstance(item, str):
         return _WORDS.get(item, [{"kind": "object", "text": ""}])
     if isinstance(item, type):
+        if item.__name__ == "ClusterMixin":
+            return [_protocol(["fit_predict"])]
         kind, text = _TYPES.get(item, ("estimator" if item.__module__ == "sklearn.base" else "object", ""))
         return [{"kind": kind, "text": text}]
     match type(item).__name__:
@@ -150,11 +164,25 @@ def _constraint(item: Any) -> list[dict[str, Any]]:
         case "MissingValues":
             return _WORDS["missing_values"]
         case "HasMethods":
-            return [{"kind": "estimator", "text": "an estimator"}]
+            return [_protocol(sorted(item.methods))]
         case "Hidden":
             return [{**found, "text": ""} for found in _constraint(item.constraint)]
         case _:
             return [{"kind": "object", "text": ""}]
+
+
+def _protocol(methods: list[str]) -> dict[str, Any]:
+    """Return the form of a value that must have some methods."""
+    if methods == ["__iter__"]:
+        return {"kind": "list", "text": "list"}
+    if not set(methods) & set(_METHODS):
+        return {"kind": "object", "text": ""}
+    special = [f"`{name}`" for name in methods if name not in ("fit", "predict")]
+    return {
+        "kind": "estimator",
+        "text": "an estimator" + (f" with {' and '.join(special)}" if special else ""),
+        "needs": methods,
+    }
 
 
 def _interval(item: Any) -> dict[str, Any]:

@@ -130,7 +130,7 @@ BAD: dict[str, tuple[dict[str, str], str, str]] = {
     "an unset environment variable": (yaml("label: y", "label: '${env:NO_SUCH}'"), "MF209", "families/f.yml:6:10"),
     "a bad template": (yaml("source: s", "sql: select {{ 1 +"), "MF210", "families/f.yml:4:8"),
     "a missing query file": (yaml("source: s", "sql_file: gone.sql"), "MF103", "families/f.yml:4:13"),
-    "two inputs": (yaml("label: y", "sql: select 1"), "MF202", "families/f.yml:2:3"),
+    "two inputs": (yaml("label: y", "sql: select 1"), "MF202", "families/f.yml:6:3"),
     "no estimator": (yaml("  estimator: Ridge\n", ""), "MF202", "families/f.yml:2:3"),
     "an anchor to nothing": (yaml("Ridge", "*gone"), "MF105", "families/f.yml:7:14"),
     "a python object": (yaml("Ridge", "!!python/name:os.system"), "MF105", "families/f.yml:7:14"),
@@ -462,3 +462,20 @@ def test_the_process_itself_ends_with_2_and_without_a_traceback(tmp_path: Path, 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error[MF201]: unknown key `lable`\n  --> families/f.yml:6:3\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (("ls", "--output", "jsno"), "Did you mean 'json'?"),
+        (("parse", "--diagnostics", "githb"), "Did you mean 'github'?"),
+        (("prase",), "Did you mean 'parse'?"),
+        (("ls", "--selct", "f"), "--select"),
+    ],
+)
+def test_a_misspelt_word_of_the_command_line_gets_the_nearest(
+    mf: Runner, folder: Path, arguments: tuple[str, ...], near: str
+) -> None:
+    result = mf(*arguments)
+    assert result.exit_code == 2
+    assert near in " ".join(re.sub(r"[│╭╮╰╯─]", "", result.stderr).split())

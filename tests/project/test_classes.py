@@ -9,7 +9,8 @@ import pytest
 from support import facts_of, load, write_project
 
 from modelfactory.diagnostics import Code
-from modelfactory.project.classes import ClassFacts, Mistake, check_class, sklearn_names
+from modelfactory.project.classes import ClassFacts, Mistake, sklearn_names
+from modelfactory.project.parameters import check_class
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ClassFacts]:
         "Ridge", "RandomForestRegressor", "LogisticRegression", "BaggingRegressor", "StackingRegressor", "KMeans",
         "StandardScaler", "OneHotEncoder", "HistGradientBoostingRegressor", "sklearn.linear_model.Lasso", "SVR",
         "sklearn.linear_model.Rigde", "sklearn.metrics.accuracy_score", "QuantileTransformer", "MLPRegressor",
+        "Pipeline", "GridSearchCV", "ClassifierChain", "OutputCodeClassifier", "FixedThresholdClassifier", "KMeans",
     ]  # fmt: skip
     families = "families:\n" + "".join(
         f"- {{name: f{i}, group_by: k, sql: select 1, features: x, estimator: {name}}}\n"
@@ -187,3 +189,89 @@ def test_the_facts_survive_their_cache(tmp_path: Path) -> None:
     )
     project = load(folder)
     assert facts_of(project) == facts_of(project)
+
+
+# Parameters of nested estimators -----------------------------------------------------------------------------------
+
+RIDGE = {"class": "Ridge"}
+PIPELINE = {"class": "Pipeline", "params": {"steps": [["scale", {"class": "StandardScaler"}], ["fit", RIDGE]]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "hint"),
+    [
+        ("BaggingRegressor", {"estimator": RIDGE, "estimator__alpha": 1}, "`estimator: {class: Ridge, params: {alpha"),
+        ("BaggingRegressor", {"estimator__alpha": 1}, "`estimator: {class: …, params: {alpha: …}}`"),
+        ("Pipeline", {**PIPELINE["params"], "fit__alpha": 1}, "`fit: {class: Ridge, params: {alpha: …}}`"),
+    ],
+)
+def test_a_parameter_written_as_scikit_learn_names_nested_ones(
+    facts: dict[str, ClassFacts], name: str, params: dict[str, Any], hint: str
+) -> None:
+    (found,) = check(facts, name, **params)
+    assert (found.code, found.path[1]) == (Code.UNKNOWN_PARAMETER, list(params)[-1])
+    assert hint in (found.help or "")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "grid"),
+    [
+        (RIDGE, {"alpha": [0.1, 1], "solver": ["auto", "svd"]}),
+        (RIDGE, [{"alpha": [1]}, {"tol": [0.1]}]),
+        (PIPELINE, {"fit__alpha": [1], "scale__with_mean": [True], "scale": ["passthrough"], "memory": [None]}),
+        ({"class": "BaggingRegressor", "params": {"estimator": RIDGE}}, {"estimator__alpha": [1], "n_estimators": [2]}),
+        ({"class": "BaggingRegressor"}, {"estimator__max_depth": [1]}),
+    ],
+)
+def test_a_right_grid_passes(facts: dict[str, ClassFacts], estimator: Any, grid: Any) -> None:
+    assert check(facts, "GridSearchCV", estimator=estimator, param_grid=grid) == []
+
+
+@pytest.mark.parametrize(
+    ("estimator", "grid", "path", "code", "words"),
+    [
+        (RIDGE, {"alfa": [1]}, ("alfa",), Code.UNKNOWN_PARAMETER, "`alfa` of Ridge"),
+        (RIDGE, [{"alpha": [1]}, {"tool": [1]}], (1, "tool"), Code.UNKNOWN_PARAMETER, "`tool` of Ridge"),
+        (RIDGE, {"alpha": [1, -1]}, ("alpha", 1), Code.BAD_PARAMETER, "cannot be -1"),
+        (PIPELINE, {"fit__alfa": [1]}, ("fit__alfa",), Code.UNKNOWN_PARAMETER, "`alfa` of Ridge"),
+        (PIPELINE, {"fits__alpha": [1]}, ("fits__alpha",), Code.UNKNOWN_PARAMETER, "`fits` of Pipeline"),
+        (PIPELINE, {"scale__copy": [1]}, ("scale__copy", 0), Code.BAD_PARAMETER, "cannot be 1"),
+    ],
+)
+def test_a_wrong_grid_is_found_at_the_name_or_the_value(
+    facts: dict[str, ClassFacts], estimator: Any, grid: Any, path: Any, code: Code, words: str
+) -> None:
+    (found,) = check(facts, "GridSearchCV", estimator=estimator, param_grid=grid)
+    assert (found.code, found.path) == (code, ("params", "param_grid", *path))
+    assert words in found.message
+
+
+def test_an_estimator_has_to_have_what_its_owner_calls(facts: dict[str, ClassFacts]) -> None:
+    (found,) = check(facts, "FixedThresholdClassifier", estimator=RIDGE)
+    assert (found.code, found.path) == (Code.BAD_PARAMETER, ("params", "estimator", "class"))
+    assert "Ridge, which has no `predict_proba` or `decision_function`" in found.message
+    assert check(facts, "FixedThresholdClassifier", estimator={"class": "LogisticRegression"}) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "hint"),
+    [
+        ([["a", "Ridge"]], (0, 1), "write {class: Ridge}"),
+        ([["a", "Rigde"]], (0, 1), "write {class: Ridge}"),
+        ([RIDGE], (0,), "write [name, {class: …}]"),
+        ([["a", 5]], (0, 1), "write {class: …}"),
+    ],
+)
+def test_a_step_is_a_name_and_an_estimator(facts: dict[str, ClassFacts], steps: Any, path: Any, hint: str) -> None:
+    (found,) = check(facts, "Pipeline", steps=steps)
+    assert (found.code, found.path) == (Code.BAD_PARAMETER, ("params", "steps", *path))
+    assert found.help == hint
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "null"), (True, "true"), (1, "1"), ("x", "'x'"), ([1], "a list"), ({"a": 1}, "a mapping")],
+)
+def test_a_refused_value_is_shown_as_it_is_written(facts: dict[str, ClassFacts], value: Any, shown: str) -> None:
+    (found,) = check(facts, "StandardScaler", copy=value) if value is not True else check(facts, "Ridge", alpha=value)
+    assert found.message.endswith(f" cannot be {shown}")

@@ -131,10 +131,10 @@ ONE = "selectors:\n- name: s\n  definition:\n"
         (f"{ONE}    method: tag\n    value: x\n    parent: true", 6, "unknown key `parent`", "`parents`"),
         (f"{ONE}    method: tag\n    value: x\n    indirect_selection: eager", 6, "unknown key `indirect_sel", ""),
         (f"{ONE}    method: tag\n    value: x\n    parents: maybe", 6, "`parents` must be true or false", ""),
-        (f"{ONE}    method: tag\n    value: x\n    parents_depth: 1", 4, "`parents_depth` needs `parents: true`", ""),
+        (f"{ONE}    method: tag\n    value: x\n    parents_depth: 1", 6, "`parents_depth` needs `parents: true`", ""),
         (
             f"{ONE}    method: tag\n    value: x\n    children: true\n    childrens_parents: true",
-            4,
+            7,
             "exclude each other",
             "",
         ),
