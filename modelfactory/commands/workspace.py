@@ -20,7 +20,7 @@ from modelfactory.diagnostics import (
     warning,
 )
 from modelfactory.plan.columns import check_columns
-from modelfactory.plan.compiler import compile_plan
+from modelfactory.plan.compiler import check_partial, compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
@@ -136,6 +136,7 @@ class ReadProject:
         facts = learn_classes(project, cache_folder(options.environ))
         chosen = select_families(project.families, select, exclude)
         plan, more = compile_plan(project, project.families if whole else chosen, facts, options.environ)
+        more += check_partial(project, facts, options.environ)
         if columns:
             more += _check_data(project, chosen, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)
