@@ -78,4 +78,6 @@ def test_there_are_many_and_of_every_code_that_files_alone_can_get() -> None:
     assert len(CASES) >= 60
     expected = "".join(parts_of(case)[1]["expected"] for case in CASES)
     from_files = {code for code in Code if code[:3] in ("MF1", "MF2")} | {Code.MISSING_PATH, Code.MISSING_COLUMN}
-    assert {str(code) for code in from_files - {Code.NO_PROJECT, Code.CANNOT_FORMAT}} <= set(re.findall(r"MF\d+", expected))
+    assert {str(code) for code in from_files - {Code.NO_PROJECT, Code.CANNOT_FORMAT}} <= set(
+        re.findall(r"MF\d+", expected)
+    )

@@ -13,7 +13,7 @@ from test_docs import files_in
 
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Diagnostic, InputError, nearest
-from modelfactory.plan.compiler import compile_plan
+from modelfactory.plan.compiler import check_partial, compile_plan
 from modelfactory.plan.metrics import METRICS
 from modelfactory.project import specs
 from modelfactory.project.classes import sklearn_names
@@ -104,7 +104,7 @@ def found_in(workspace: Workspace) -> list[Diagnostic]:
     except InputError as error:
         return list(error.diagnostics)
     _, more = compile_plan(project, project.families, workspace.facts, {})
-    return [*mistakes, *more]
+    return [*mistakes, *more, *check_partial(project, workspace.facts, {})]
 
 
 def words_of(text: str, suffix: str) -> Iterator[tuple[KeyPath, str, int, int]]:

@@ -38,7 +38,7 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
         InputError: the process that asks the classes failed as a whole.
     """
     allowed = set(project.spec.estimator_packages)
-    names = {name for family in project.families for name in _class_names(family.spec)}
+    names = {name for family in (*project.families, *project.partial) for name in _class_names(family.spec)}
     modules: Mapping[str, str] | None = None
     file = _file(cache, "classes")
     known = _read(file)

@@ -24,7 +24,7 @@ from modelfactory.diagnostics import (
     warning,
 )
 from modelfactory.plan.columns import check_columns
-from modelfactory.plan.compiler import compile_plan
+from modelfactory.plan.compiler import check_partial, compile_plan
 from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
@@ -119,6 +119,7 @@ class ReadProject:
         names = {family.name for family in chosen.families}
         compiled = [f for f in project.families if whole or f.name in names or f.name in chosen.unknown]
         plan, more = compile_plan(project, compiled, facts, options.environ)
+        more += check_partial(project, facts, options.environ)
         if columns:
             more += _check_data(project, chosen.families, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)

@@ -129,6 +129,26 @@ class _Read:
     sql: str | None = None
 
 
+_INDEPENDENT = frozenset(
+    {
+        Code.UNKNOWN_PARAMETER,
+        Code.BAD_PARAMETER,
+        Code.UNKNOWN_CLASS,
+        Code.UNKNOWN_METRIC,
+        Code.UNKNOWN_SOURCE,
+        Code.RESERVED_COLUMN,
+        Code.BAD_SQL_TEMPLATE,
+    }
+)
+"""Mistakes that do not follow from what is missing elsewhere in a family."""
+
+
+def check_partial(project: Project, facts: Mapping[str, ClassFacts], environ: Mapping[str, str]) -> list[Diagnostic]:
+    """Return the mistakes in what is left of families whose files are wrong, of those that stand by themselves."""
+    _, mistakes = compile_plan(project, project.partial, facts, environ)
+    return [mistake for mistake in mistakes if mistake.code in _INDEPENDENT]
+
+
 class _FamilyCompiler:
     """Compiles one family; gathers its mistakes."""
 

@@ -158,6 +158,7 @@ class Project:
         target: where to run.
         variables: `vars` with `--vars` applied.
         shown_as: by values of the environment that the files refer to, how messages show them.
+        partial: families with mistakes, without what is wrong in them, so that their other mistakes are found too.
     """
 
     root: Path
@@ -173,6 +174,7 @@ class Project:
     target: TargetSpec
     variables: Mapping[str, Any]
     shown_as: Mapping[str, str]
+    partial: tuple[Family, ...] = ()
 
     def is_unknown(self, source: str) -> bool:
         """Tell whether a source is certainly not declared, not even with a mistake."""
@@ -256,6 +258,7 @@ class _Loading:
         self.shown_as: dict[str, str] = {}
         self.replaced: dict[Path, dict[str, Any]] = {}
         self.texts: list[str] = []
+        self.partial: list[Family] = []
 
     def load(
         self, target: str | None, profiles_dir: Path | None, *, profiles: bool
@@ -292,6 +295,7 @@ class _Loading:
             target=place,
             variables=MappingProxyType(dict(self.variables)),
             shown_as=MappingProxyType(self.shown_as),
+            partial=tuple(self.partial),
         )
         return project, self.mistakes
 
@@ -433,16 +437,21 @@ class _Loading:
                     nearer = key if key in values else hidden[key]
                     overridden[nearer] = (*overridden.get(nearer, ()), origin)
         spec = self._validate(FamilySpec, values, own, origins)
-        if spec is None:
+        rest = _without_mistakes(values) if spec is None else spec
+        if rest is None:
             return None
-        return Family(
-            spec=spec,
+        family = Family(
+            spec=rest,
             origin=own,
             origins=MappingProxyType(origins),
             overridden=MappingProxyType(overridden),
             definition=MappingProxyType(written),
-            query=self._query(spec, own, origins),
+            query=self._query(rest, own, origins),
         )
+        if spec is None:
+            self.partial.append(family)
+            return None
+        return family
 
     def _query(self, spec: FamilySpec, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> str | None:
         if spec.sql_file is None:
@@ -616,6 +625,22 @@ class _Loading:
         self.mistakes.append(
             _diagnostic_at(own, origins, wrong.code, wrong.message, wrong.path, key=wrong.key, help=wrong.help)
         )
+
+
+def _without_mistakes(values: Mapping[str, Any]) -> FamilySpec | None:
+    """Return a family without its wrong values, if the rest makes sense; something stands in for what it needs."""
+    try:
+        return FamilySpec.model_validate(values)
+    except ValidationError as error:
+        wrong = {item["loc"][0] for item in error.errors() if item["loc"]}
+    rest = {"name": "unnamed", "group_by": "k", "features": "x"}
+    rest |= {key: value for key, value in values.items() if key not in wrong}
+    if not {"source", "sql", "sql_file"} & rest.keys():
+        rest["sql"] = "select 1"
+    try:
+        return FamilySpec.model_validate(rest) if wrong else None
+    except ValidationError:
+        return None
 
 
 def _diagnostic_at(

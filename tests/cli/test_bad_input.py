@@ -479,3 +479,17 @@ def test_a_misspelt_word_of_the_command_line_gets_the_nearest(
     result = mf(*arguments)
     assert result.exit_code == 2
     assert near in " ".join(re.sub(r"[│╭╮╰╯─]", "", result.stderr).split())
+
+
+def test_what_is_wrong_in_a_file_hides_no_other_mistake_of_the_family(mf: Runner, folder: Path) -> None:
+    wrong = YAML.replace("label", "lable").replace("source: s", "soruce: s").replace("[k]", "[status]")
+    wrong = wrong.replace("Ridge", "{class: Ridge, params: {alfa: 1}}") + "  evaluate: {folds: 3, metrics: [rsme]}\n"
+    result = mf("parse", "--project-dir", bad_project(folder, {"families/f.yml": wrong}))
+    found = re.findall(r"^error\[(MF\d+)\]", result.stderr, re.MULTILINE)
+    assert found == ["MF208", "MF201", "MF201", "MF203", "MF212"], result.stderr
+
+
+def test_nothing_is_said_of_what_stands_in_for_wrong_values(mf: Runner, folder: Path) -> None:
+    files = yaml("  group_by: [k]\n  source: s\n  features: [x]\n", "  group_by: {}\n  features: {}\n  sql: 5\n")
+    result = mf("parse", "--project-dir", bad_project(folder, files))
+    refused(result, "MF202", None, errors=3)
