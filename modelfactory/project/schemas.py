@@ -121,7 +121,7 @@ def _definitions(facts: Mapping[str, ClassFacts]) -> dict[str, Schema]:
         "project": {**project, "properties": {**project["properties"], "defaults": _to("Defaults")}},
         "profiles": written.mapping("Profiles"),
         "sources": _file(sources=sources, families={**files["families"], **named}),
-        "families": _file(families=families, sources=sources),
+        "families": _file(families=families, sources=sources, moved=files["moved"]),
         "defaults": defaults,
     }
 

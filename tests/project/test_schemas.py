@@ -374,3 +374,7 @@ def test_what_binds_mappings_stands_outside_of_alternatives() -> None:
         "required": ["a"],
         "anyOf": [{"enum": ["x"]}, {"type": "object"}],
     }
+
+
+def test_every_key_of_a_definition_file_is_a_key_of_its_schema() -> None:
+    assert set(documents()["families"]["properties"]) == set(specs.FamiliesFileSpec.model_fields)
