@@ -21,7 +21,7 @@ from stages import logging_to, training_stage
 from workloads import WORKLOADS, Workload, write_project
 
 from modelfactory.commands.archiving import make_archive
-from modelfactory.commands.catalog import cache_folder
+from modelfactory.commands.cache import cache_folder
 
 HERE = Path(__file__).parent
 WHOLE, PART = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "build" / "benchmarks.md"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from modelfactory.commands.cache import read_values, write_values
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.estimators import COLUMN_TRANSFORMER, PIPELINE
 from modelfactory.project.classes import ClassFacts, nested_values, sklearn_names
@@ -41,7 +40,7 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
     names = {name for family in (*project.families, *project.partial) for name in _class_names(family.spec)}
     modules: Mapping[str, str] | None = None
     file = _file(cache, "classes")
-    known = _read(file)
+    known = read_values(file)
     asked: dict[str, str] = {}
     for name in sorted({*names, *COMPILED_CLASSES}):
         if name in known:
@@ -56,7 +55,7 @@ def learn_classes(project: Project, cache: Path) -> dict[str, ClassFacts]:
         answered = _ask(asked)
         known |= answered
         lasting = {n: f for n, f in known.items() if f.get("path", "").startswith("sklearn.") and "error" not in f}
-        _write(file, lasting)
+        write_values(file, lasting)
     return {
         name: ClassFacts.from_json(facts) for name, facts in known.items() if name in names or name in COMPILED_CLASSES
     }
@@ -74,20 +73,14 @@ def learn_public_classes(cache: Path) -> dict[str, ClassFacts]:
         InputError: the process that asks the classes failed, or there is no scikit-learn.
     """
     file = _file(cache, "public-classes")
-    known = _read(file)
+    known = read_values(file)
     if not known:
         answered = _ask({name: f"{module}.{name}" for name, module in sklearn_names().items()})
         known = {name: facts for name, facts in sorted(answered.items()) if "error" not in facts}
         if not known:
             raise input_error(Code.UNKNOWN_CLASS, "cannot ask the estimator classes: scikit-learn cannot be imported")
-        _write(file, known)
+        write_values(file, known)
     return {name: ClassFacts.from_json(facts) for name, facts in known.items()}
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Return the user's cache folder for `mf`."""
-    base = environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "modelfactory"
 
 
 def _class_names(spec: FamilySpec) -> Iterator[str]:
@@ -133,19 +126,3 @@ def _file(cache: Path, what: str) -> Path:
     asked = hashlib.sha256(_ASKER.read_bytes()).hexdigest()[:12]  # other questions have other answers
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return cache / f"{what}-{asked}-sklearn-{version}-python-{python}.json"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(file: Path, facts: Mapping[str, Any]) -> None:
-    draft = file.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(facts), encoding="utf-8")
-        draft.replace(file)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelfactory.commands.archiving import start_archiving
-from modelfactory.commands.catalog import cache_folder
+from modelfactory.commands.cache import cache_folder
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.logs import Log
 from modelfactory.commands.project_options import ProjectOptions

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.commands.cache import cache_folder
+from modelfactory.commands.catalog import learn_classes
 from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.provenance import place_of
+from modelfactory.commands.remembering import remembered_readings
 from modelfactory.commands.revisions import files_at, revisions_of
 from modelfactory.diagnostics import Diagnostic, InputError, Place, Severity
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
@@ -19,7 +21,7 @@ from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.meaning import MISSING, ChangeKind, Meaning
 from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import Plan, TrainStep
-from modelfactory.project.files import find_project_file
+from modelfactory.project.files import Readings, find_project_file
 from modelfactory.project.loading import Family, Project, load_project, load_target
 from modelfactory.store.manifest import VersionRecord
 from modelfactory.store.store import Store
@@ -171,8 +173,10 @@ def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bo
     root = find_project_file(options.project_dir or Path.cwd(), search_parents=options.project_dir is None).parent
     base, head = revisions_of(root, written)
     with ExitStack() as stack:
-        old = _read(stack.enter_context(files_at(root, base)), options)
-        new = _read(root if head is None else stack.enter_context(files_at(root, head)), options)
+        # Most files are the same on both sides.
+        readings = stack.enter_context(remembered_readings(root, options.environ))
+        old = _read(stack.enter_context(files_at(root, base)), options, readings)
+        new = _read(root if head is None else stack.enter_context(files_at(root, head)), options, readings)
         if any(mistake.severity == Severity.ERROR for mistake in new.mistakes):
             raise InputError(*new.mistakes)
         names = {name: tuple(new.project.former_names(name)) for name in new.project.moved}
@@ -240,7 +244,7 @@ def current(store: Store, family: str) -> VersionRecord | None:
     return manifest.version() if manifest else None
 
 
-def _read(folder: Path, options: ProjectOptions) -> _Side:
+def _read(folder: Path, options: ProjectOptions, readings: Readings) -> _Side:
     """Read a project without its profiles: what a review tells needs no secret."""
     project, mistakes = load_project(
         find_project_file(folder, search_parents=False),
@@ -248,6 +252,7 @@ def _read(folder: Path, options: ProjectOptions) -> _Side:
         variables=options.variables,
         environ=options.environ,
         profiles=False,
+        readings=readings,
     )
     facts = learn_classes(project, cache_folder(options.environ))
     plan, more = compile_plan(project, project.families, facts, options.environ)

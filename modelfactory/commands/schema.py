@@ -8,7 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 from modelfactory import __version__
-from modelfactory.commands.catalog import cache_folder, learn_public_classes
+from modelfactory.commands.cache import cache_folder
+from modelfactory.commands.catalog import learn_public_classes
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.project.alternatives import Schema
 from modelfactory.project.schemas import schemas

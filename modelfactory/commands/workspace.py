@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from modelfactory.commands.catalog import cache_folder, learn_classes
+from modelfactory.commands.cache import cache_folder
+from modelfactory.commands.catalog import learn_classes
 from modelfactory.commands.project_options import ProjectOptions, store_of
+from modelfactory.commands.remembering import remembered_readings
 from modelfactory.commands.review import Review, review_revisions, review_store
 from modelfactory.commands.schemas import missing_paths, read_schemas
 from modelfactory.commands.selecting import EVERYTHING, Choice, choose_families
@@ -162,13 +164,15 @@ def read_project(options: ProjectOptions) -> ReadProject:
         InputError: there is no project, or no such target.
     """
     project_file = find_project_file(options.project_dir or Path.cwd(), search_parents=options.project_dir is None)
-    project, mistakes = load_project(
-        project_file,
-        target=options.target,
-        variables=options.variables,
-        environ=options.environ,
-        profiles_dir=options.profiles_dir,
-    )
+    with remembered_readings(project_file.parent, options.environ) as readings:
+        project, mistakes = load_project(
+            project_file,
+            target=options.target,
+            variables=options.variables,
+            environ=options.environ,
+            profiles_dir=options.profiles_dir,
+            readings=readings,
+        )
     return ReadProject(project, mistakes, options)
 
 

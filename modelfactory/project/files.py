@@ -6,10 +6,11 @@ Both give the same plain data: mappings, lists, text, numbers, true and false; a
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,38 @@ def find_definition_files(folder: Path) -> Iterator[Path]:
     yield from sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and not p.is_dir())
 
 
-def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What texts hold, by their hash: a text that was read before is not read again.
+
+    Attributes:
+        before: what is remembered.
+        used: what was asked for, remembered or read.
+    """
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    used: dict[str, Any] = field(default_factory=dict)
+
+    def plain(self, draft: Document) -> Any:
+        """Return what a document holds; nobody may change it.
+
+        Raises:
+            InputError: it is not valid YAML or TOML, or holds a key twice.
+        """
+        key = hashlib.sha256(f"{draft.file.suffix}\n{draft.text}".encode("utf-8", "surrogatepass")).hexdigest()
+        if key not in self.used:
+            self.used[key] = self.before[key] if key in self.before else _read_plain(draft)
+        return self.used[key]
+
+
+def read_document(file: Path, root: Path, *, secret: bool = False, readings: Readings | None = None) -> Document:
     """Read one YAML or TOML file whose top is a mapping.
+
+    Args:
+        file: the file.
+        root: folder that its name is relative to.
+        secret: it may hold secrets: no line of it is ever shown, and nothing of it remembered.
+        readings: what is remembered of texts.
 
     Raises:
         InputError: the file cannot be read, is empty, is not valid YAML or TOML, holds a key twice, or its
@@ -132,7 +163,7 @@ def read_document(file: Path, root: Path, *, secret: bool = False) -> Document:
     if not text.strip():
         raise input_error(Code.EMPTY_FILE, "the file is empty", file=name)
     draft = Document(file, name, text, {}, secret)
-    data = _read_plain(draft)
+    data = _read_plain(draft) if readings is None or secret else readings.plain(draft)
     if data is None or data == {}:
         raise input_error(Code.EMPTY_FILE, "the file holds nothing but comments", file=name)
     if not isinstance(data, dict):

@@ -19,6 +19,7 @@ from modelfactory.project.files import (
     FOLDER_DEFAULTS,
     SUFFIXES,
     Document,
+    Readings,
     find_definition_files,
     kind_of,
     read_document,
@@ -200,6 +201,7 @@ def load_project(
     environ: Mapping[str, str],
     profiles_dir: Path | None = None,
     profiles: bool = True,
+    readings: Readings | None = None,
 ) -> tuple[Project, list[Diagnostic]]:
     """Read and validate a project.
 
@@ -211,6 +213,7 @@ def load_project(
         profiles_dir: folder of `profiles.yml`; otherwise the project folder, then `~/.mf`.
         profiles: whether to read `profiles.yml`; without it the target is known by its name alone, and no secret of a
             target needs to be set.
+        readings: what is remembered of texts.
 
     Returns:
         The project with all that is valid in it, and every mistake in the files of its families and sources; warnings
@@ -219,7 +222,7 @@ def load_project(
     Raises:
         InputError: the project file or the profiles cannot be used, so that nothing else can be read.
     """
-    loading = _Loading(project_file, variables, environ)
+    loading = _Loading(project_file, variables, environ, readings)
     try:
         project, mistakes = loading.load(target, profiles_dir, profiles=profiles)
     except InputError as error:
@@ -246,8 +249,15 @@ def load_target(project: Project, *, environ: Mapping[str, str], profiles_dir: P
 class _Loading:
     """One pass over the files of a project; gathers mistakes instead of stopping at the first."""
 
-    def __init__(self, project_file: Path, variables: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        project_file: Path,
+        variables: Mapping[str, Any],
+        environ: Mapping[str, str],
+        readings: Readings | None = None,
+    ) -> None:
         self.root = project_file.parent
+        self.readings = readings
         self.project_file = project_file
         self.variables = variables
         self.environ = environ
@@ -256,14 +266,14 @@ class _Loading:
         self.broken_families: set[str] = set()
         self.unread_sources = self.unread_families = False
         self.shown_as: dict[str, str] = {}
-        self.replaced: dict[Path, dict[str, Any]] = {}
+        self.replaced: dict[str, dict[str, Any]] = {}
         self.texts: list[str] = []
         self.partial: list[Family] = []
 
     def load(
         self, target: str | None, profiles_dir: Path | None, *, profiles: bool
     ) -> tuple[Project, list[Diagnostic]]:
-        document = read_document(self.project_file, self.root)
+        document = read_document(self.project_file, self.root, readings=self.readings)
         declared = document.data.get("vars")
         self.variables = {**(declared if isinstance(declared, dict) else {}), **self.variables}
         spec = self._validate(ProjectSpec, self._substituted(document), Origin(document, ()))
@@ -349,7 +359,7 @@ class _Loading:
                     )
         for file in files:
             try:
-                documents.append(read_document(file, self.root))
+                documents.append(read_document(file, self.root, readings=self.readings))
             except InputError as error:
                 self.mistakes += error.diagnostics
                 self.unread_families = True
@@ -499,7 +509,7 @@ class _Loading:
         if not found:
             return {}
         try:
-            document = read_document(found[0], self.root)
+            document = read_document(found[0], self.root, readings=self.readings)
         except InputError as error:
             self.mistakes += error.diagnostics
             return {}
@@ -556,8 +566,8 @@ class _Loading:
         return ((document, self._substituted(document).get(key, [])) for document in documents)
 
     def _substituted(self, document: Document) -> dict[str, Any]:
-        if document.file in self.replaced:
-            return self.replaced[document.file]
+        if document.name in self.replaced:
+            return self.replaced[document.name]
         data, unknown = substitute(document.data, self.variables, self.environ)
         for reference in unknown:
             kind = "variable" if reference.kind == "var" else "environment variable"
@@ -572,7 +582,7 @@ class _Loading:
                     else f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
                 )
             )
-        self.replaced[document.file] = data
+        self.replaced[document.name] = data
         self.texts.append(document.text)
         for name in environment_names(document.text) & self.environ.keys():
             if self.environ[name]:
@@ -587,7 +597,8 @@ class _Loading:
             if used is not None and name not in used:
                 message = f"nothing refers to variable `{name}`"
                 self._warn(project.diagnostic(Code.UNUSED_VARIABLE, message, ("vars", name), key=True))
-        folders = {folder for family in families for folder in family.origin.document.file.parents}
+        files = {family.path: family.origin.document.file for family in families}
+        folders = {folder for file in files.values() for folder in file.parents}
         for document in defaults:
             if document.file.parent not in folders:
                 message = f"there is no family in `{Path(document.name).parent}` that these defaults could hold for"

@@ -143,7 +143,7 @@ ClassName = Annotated[str, Field(json_schema_extra={"format": CLASS_FORMAT})]
 class Spec(BaseModel):
     """Base of all that users write: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ColumnSpec(Spec):

@@ -20,6 +20,10 @@ MERGE = "tag:yaml.org,2002:merge"
 """Tag of the key `<<`."""
 
 
+VERSION: str = yaml.__version__
+"""Version of the library that reads."""
+
+
 class DuplicateKey(yaml.MarkedYAMLError):
     """A mapping holds the same key twice."""
 
