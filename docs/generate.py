@@ -133,8 +133,7 @@ STATUSES: Mapping[Status, str] = {
     Status.FAILED: "The fit, the measuring or the encoding raised, or a number is beyond what a double holds exactly; "
     "see `error_type` and `error`.",
     Status.TIMED_OUT: "Took longer than `timeout`.",
-    Status.CRASHED: "The worker died on it. Not given yet: a worker that dies fails the family, and its current "
-    "version stays.",
+    Status.CRASHED: "A process that fitted it alone died on it, such as in compiled code or for want of memory.",
 }
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -361,7 +360,7 @@ def _option_row(option: Any, hints: Mapping[str, Any]) -> tuple[str, str, str, s
 
 
 def _code(option: Any) -> str:
-    return ", ".join(f"`{name}`" for name in option.opts)
+    return ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
 
 
 def _value(hint: Any) -> str:

@@ -7,21 +7,41 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from rich.text import Text
+
 from modelfactory.cli.tables import plain
 from modelfactory.commands.review import ReviewedChange
 from modelfactory.diagnostics import Place
 from modelfactory.plan.meaning import MISSING
 
 
-def change_lines(change: ReviewedChange, width: int) -> list[str]:
-    """Write a change in lines for a terminal, with its path as wide as those above and below."""
-    place = change.new_at or change.old_at
-    at = f"  ({shown_at(place)})" if place else ""
+def append_change(text: Text, change: ReviewedChange, width: int) -> None:
+    """Add a change to a text for a terminal, its path as wide as those above and below."""
+    text.append(f"    {change.path:<{width}}")
     if _is_long(change):
-        return [f"{change.path:<{width}}{at}", *(f"  {line}" for line in _unified(change))]
+        text.append(_place_of(change), style="dim")
+        for line in _unified(change):
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            text.append("\n      ").append(line, style=style)
+    else:
+        text.append(f"  {_told(change)}").append(_place_of(change), style="dim")
+    text.append("\n")
+
+
+def _told(change: ReviewedChange) -> str:
+    old, new = value_of(change, change.old), value_of(change, change.new)
     if change.old is MISSING and change.new is MISSING:
-        return [f"{change.path:<{width}}  has another value{at}"]
-    return [f"{change.path:<{width}}  {value_of(change, change.old)} → {value_of(change, change.new)}{at}"]
+        return "has another value"
+    if change.old is MISSING and old == MISSING.value:
+        return f"{new}, added"
+    if change.new is MISSING and new == MISSING.value:
+        return f"{old}, removed"
+    return f"{old} → {new}"
+
+
+def _place_of(change: ReviewedChange) -> str:
+    place = change.new_at or change.old_at
+    return f"  ({shown_at(place)})" if place else ""
 
 
 def markdown_changes(changes: Sequence[ReviewedChange]) -> list[str]:

@@ -53,7 +53,7 @@ def ls(
     _only_with_groups(where=where, sort=sort, limit=limit)
     choice = choice_of(select, exclude, selector, state)
     workspace = open_workspace(call.options, choice, may_be_empty=True, whole=False)
-    call.console.warn(workspace.warnings)
+    call.console.opened(workspace)
     listings, unreadable = list_families(workspace, why=why)
     write_families(call.console, listings, output, output_keys, now=datetime.now(UTC), why=why)
     if unreadable:

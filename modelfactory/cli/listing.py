@@ -37,7 +37,7 @@ def write_families(
         raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     match output:
         case Output.TABLE:
-            console.table(family_table(listings, now=now))
+            console.table(family_table(listings, now=now, width=console.out.width))
         case Output.NAME:
             console.lines(item.name for item in listings)
         case Output.PATH:
@@ -55,7 +55,8 @@ def write_groups(console: Console, table: pa.Table, output: Output, keys: str | 
     if keys is not None and output == Output.TABLE:
         raise input_error(Code.BAD_OPTION, "`--output-keys` goes with `--output json` or `csv`")
     if output == Output.TABLE:
-        console.table(group_rows(rows, [name for name in table.column_names if name not in GROUP_COLUMNS]))
+        group_by = [name for name in table.column_names if name not in GROUP_COLUMNS]
+        console.table(group_rows(rows, group_by, width=console.out.width))
     elif output in (Output.JSON, Output.CSV):
         _write_rows(console, rows, table.column_names, output, keys)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from modelfactory.cli.changes import as_cell, as_code, change_lines, markdown_changes, row
+from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, row
 from modelfactory.commands.plans import BuildPlan, PlannedFamily, PlannedGroups
 from modelfactory.diagnostics import counted
 
@@ -19,15 +19,14 @@ _LEGEND = "+ new  ~ changed  = unchanged  - vanished"
 def plan_text(plan: BuildPlan) -> Text:
     """Write a plan for a terminal, in the manner of Terraform."""
     slots = f", {counted(plan.slots, 'slot')}" if plan.slots else ""
-    text = Text(f"{plan.project}: plan for target {plan.target}{slots}\n", style="bold")
+    text = Text().append(f"{plan.project}: plan for target {plan.target}{slots}\n", style="bold")
     for family in plan.families:
         text.append(f"\n{_MARKS[family.action]} {family.name}", style=_STYLES[family.action])
         text.append(f"  {_versions(family)}", style="bold")
         text.append(f"  {_why(family)}\n", style="dim")
         width = max((len(change.path) for change in family.changes), default=0)
         for change in family.changes:
-            for line in change_lines(change, width):
-                text.append(f"    {line}\n")
+            append_change(text, change, width)
         for line in _notes(family):
             text.append(f"    {line}\n")
     if plan.families:
@@ -76,10 +75,11 @@ def _notes(family: PlannedFamily) -> Iterator[str]:
         return
     yield f"{_changes(groups)}{f'; not trained: {_decided(groups)}' if groups.decided else ''}"
     yield f"{groups.rows:,} rows, {groups.median_rows:,} in the middle group; {_cost(groups)}"
-    for heavy in groups.heaviest[:1]:
+    if groups.heaviest:
+        heavy = groups.heaviest[0]
         key = ", ".join(f"{column}={value}" for column, value in heavy.key.items())
-        share = f" of {groups.cpu_seconds:.1f} s" if groups.cpu_seconds >= 0.05 else ""
-        yield f"heaviest: {key}, {heavy.rows:,} rows, {heavy.cpu_seconds:.2g} s{share}"
+        share = f", {heavy.cpu_seconds / groups.cpu_seconds:.1%} of the time" if groups.cpu_seconds else ""
+        yield f"heaviest: {key}, {heavy.rows:,} rows{share}"
 
 
 def _unknown(family: PlannedFamily) -> str:
@@ -87,7 +87,10 @@ def _unknown(family: PlannedFamily) -> str:
 
 
 def _changes(groups: PlannedGroups) -> str:
-    told = "  ".join(f"{_GROUP_MARKS[change]} {n:,} {change}" for change, n in groups.changes.items() if n)
+    words = {"changed": "changed" if groups.comparable else "of other columns or rows"}
+    told = "  ".join(
+        f"{_GROUP_MARKS[change]} {n:,} {words.get(change, change)}" for change, n in groups.changes.items() if n
+    )
     return f"{counted(groups.to_train, 'group')} to train" + (f": {told}" if told else "")
 
 
@@ -96,6 +99,8 @@ def _decided(groups: PlannedGroups) -> str:
 
 
 def _cost(groups: PlannedGroups) -> str:
+    if groups.cpu_seconds < 1:
+        return "less than a second of CPU to fit"
     return f"about {groups.cpu_seconds:.1f} s of CPU to fit, {groups.wall_seconds:.1f} s at least"
 
 
@@ -103,10 +108,11 @@ def _summary(plan: BuildPlan) -> str:
     words = {"create": "to create", "retrain": "to retrain"}
     parts = [f"{plan.count(action)} {word}" for action, word in words.items()]  # type: ignore[arg-type]
     repeated = plan.count("repeat")
-    parts.append(f"{repeated} unchanged")
+    parts.append(f"{repeated} unchanged" + (" and trained again" if repeated else ""))
     with_groups = [family.groups for family in plan.families if family.groups]
     if with_groups:
         trained = sum(groups.to_train for groups in with_groups)
         seconds = sum(groups.cpu_seconds for groups in with_groups)
-        parts.append(f"{counted(trained, 'group')} to train, about {seconds:.1f} s of CPU")
+        cost = f"about {seconds:.0f} s of CPU" if seconds >= 1 else "less than a second of CPU"
+        parts.append(f"{counted(trained, 'group')} to train, {cost}")
     return ", ".join(parts)

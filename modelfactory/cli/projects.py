@@ -11,7 +11,7 @@ import typer
 
 from modelfactory.cli.options import Exclude, Paths, Select, Selector, State
 from modelfactory.cli.running import Invocation, choice_of, command
-from modelfactory.diagnostics import InputError, MfError, counted
+from modelfactory.diagnostics import Code, InputError, MfError, counted, input_error
 
 if TYPE_CHECKING:
     from modelfactory.commands.project_options import ProjectOptions
@@ -62,6 +62,9 @@ def parse(call: Invocation, paths: Paths = None) -> None:
     if paths is None or call.options.project_dir is not None:
         _parse(call, call.options)
         return
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise input_error(Code.UNREADABLE, "there is no such file or folder", file=missing[0])
     ends = [0]
     for folder in project_folders(paths):
         try:
@@ -77,7 +80,7 @@ def _parse(call: Invocation, options: ProjectOptions) -> None:
     from modelfactory.commands.workspace import open_workspace
 
     workspace = open_workspace(options, may_be_empty=True, columns=True)
-    call.console.warn(workspace.warnings)
+    call.console.opened(workspace)
     families, sources = len(workspace.families), len(workspace.project.sources)
     name = workspace.project.spec.name
     call.console.note(f"{name}: {counted(families, 'family', 'families')} and {counted(sources, 'source')}, all valid")
@@ -95,5 +98,5 @@ def compile(
     from modelfactory.commands.workspace import open_workspace
 
     workspace = open_workspace(call.options, choice_of(select, exclude, selector, state), columns=True)
-    call.console.warn(workspace.warnings)
+    call.console.opened(workspace)
     call.console.data(write_compiled(workspace))

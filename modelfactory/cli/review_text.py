@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from modelfactory.cli.changes import as_cell, as_code, change_lines, markdown_changes, row, shown_at, value_of
+from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, row, shown_at, value_of
 from modelfactory.cli.diagnosing import annotation
 from modelfactory.cli.tables import number
 from modelfactory.commands.review import FamilyReview, Review, Trained
@@ -21,6 +21,13 @@ MOST_OPEN = 5
 """Families whose changes a comment shows unfolded, if models change."""
 _MARKS = {"added": "+", "removed": "-", "renamed": "»", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "renamed": "cyan", "changed": "yellow"}
+_GRAVITY = {
+    ChangeKind.BREAKING: "bold red",
+    ChangeKind.RETRAIN: "bold yellow",
+    ChangeKind.RETEST: "bold",
+    ChangeKind.METADATA: "dim",
+    None: "bold",
+}
 _MEANS = {
     ChangeKind.BREAKING: "whoever uses the models has to change too",
     ChangeKind.RETRAIN: "other models",
@@ -31,16 +38,15 @@ _MEANS = {
 
 def review_text(review: Review) -> Text:
     """Write a review for a terminal."""
-    text = Text(f"{review.project}: {review.base} → {review.head}\n", style="bold")
+    text = Text().append(f"{review.project}: {review.base} → {review.head}\n", style="bold")
     for family in review.families:
         text.append("\n")
         text.append(f"{_MARKS[family.change]} {_title(family)}", style=_STYLES[family.change])
-        text.append(f"  {_what(family)}", style="bold")
+        text.append(f"  {_what(family)}", style=_GRAVITY[family.kind])
         text.append(f"  {'  '.join(part for part in (shown_at(family.at), family.owner) if part)}\n", style="dim")
         width = max((len(change.path) for change in family.changes), default=0)
         for change in family.changes:
-            for line in change_lines(change, width):
-                text.append(f"    {line}\n")
+            append_change(text, change, width)
         for note in _notes(family):
             text.append(f"    {note}\n", style="dim")
     if review.families:
@@ -98,7 +104,8 @@ def review_annotations(review: Review) -> str:
         level = "warning" if family.kind == ChangeKind.BREAKING else "notice"
         title = f"{_what(family)}: {_title(family)}"
         if not family.changes:
-            lines.append(annotation(level, family.at, title, f"{_MARKS[family.change]} {_title(family)}"))
+            at = None if family.change == "removed" else family.at  # there is no such line any more
+            lines.append(annotation(level, at, title, f"family {_title(family)} is {_what(family)}"))
         for change in family.changes:
             said = f"{change.path}: {value_of(change, change.old)} → {value_of(change, change.new)}"
             lines.append(annotation(level, change.new_at or family.at, title, said))
@@ -117,7 +124,7 @@ def _what(family: FamilyReview) -> str:
         case "added":
             return "new"
         case "removed":
-            return "removed"
+            return f"removed, {family.kind}"
         case "renamed":
             return f"renamed, {family.kind}" if family.kind else "renamed"
         case _:
@@ -130,7 +137,7 @@ def _summary(review: Review) -> str:
     for change, word in words.items():
         families = [family for family in review.families if family.change == change]
         kinds = [(sum(f.kind == kind for f in families), kind) for kind in ChangeKind]
-        told = ", ".join(f"{n} {kind}" for n, kind in kinds if n) if change in ("changed", "renamed") else ""
+        told = ", ".join(f"{n} {kind}" for n, kind in kinds if n) if change != "added" else ""
         if families:
             parts.append(f"{len(families)} {word}" + (f" ({told})" if told else ""))
     parts.append(f"{review.unchanged} unchanged")

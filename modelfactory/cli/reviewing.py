@@ -46,6 +46,8 @@ def diff(
         review = review_revisions(call.options, base, look_at_store=store)
     if review.base_mistakes:
         call.console.note(f"{review.base} has {counted(len(review.base_mistakes), 'mistake')} of its own")
+        for mistake in review.base_mistakes:
+            call.console.note(f"  {mistake.place.shown if mistake.place else '-'}: {mistake.message}")
     if review.store_problem is not None:
         call.console.warn(review.store_problem.diagnostics)
     match output:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -21,19 +22,67 @@ if TYPE_CHECKING:
 _STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unreadable": "bold red"}
 
 
-def family_table(listings: Iterable[FamilyListing], *, now: datetime) -> Table:
-    """Return the table of `mf ls`: a few lines per family, so that it fits a terminal of 110 columns."""
-    table = framed("family", "models", "groups", "median (baseline)", "version")
-    table.columns[0].no_wrap = True
-    for item in listings:
-        table.add_row(
+def family_table(listings: Iterable[FamilyListing], *, now: datetime, width: int) -> Table:
+    """Return the table of `mf ls`: a few lines per family; where the terminal is narrow, metrics are left out."""
+    rows: list[list[Any]] = [
+        [
             item.name,
             f"{item.estimator}\nby {', '.join(item.group_by)}",
             _groups(item.groups),
             _metrics(item.metrics, item.baseline),
             _version(item, now),
-        )
+        ]
+        for item in listings
+    ]
+    names = ("family", "models", "groups", "median (baseline)", "version")
+    return _fitting(names, rows, width=width, first=[3], whole=[0, 2])
+
+
+def _fitting(
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    width: int,
+    first: Sequence[int],
+    whole: Collection[int],
+) -> Table:
+    """Return a table in which no word is cut.
+
+    Args:
+        names: titles of the columns.
+        rows: cells.
+        width: columns of the terminal.
+        first: columns that go, in this order, where all of them do not fit.
+        whole: columns whose lines are not broken.
+    """
+    columns = [(name, *cells) for name, *cells in zip(names, *rows, strict=True)]
+    least = [max(map(_longest_line if i in whole else _longest_word, cells)) for i, cells in enumerate(columns)]
+    kept = list(range(len(names)))
+    for index in first:
+        if sum(least[i] for i in kept) + _GAP * (len(kept) - 1) > width:
+            kept.remove(index)
+    widths = {i: max(map(_longest_line, columns[i])) for i in kept}
+    for _ in range(max(0, sum(widths.values()) + _GAP * (len(kept) - 1) - width)):
+        widest = max(kept, key=lambda i: widths[i] - least[i])
+        widths[widest] -= widths[widest] > least[widest]
+    table = framed(*(names[i] for i in kept))
+    for column, index in zip(table.columns, kept, strict=True):
+        column.width = widths[index]
+    for row in rows:
+        table.add_row(*(row[i] for i in kept))
     return table
+
+
+_GAP = 3
+"""Blanks between two columns."""
+
+
+def _longest_word(cell: Any) -> int:
+    return max((cell_len(word) for word in str(cell).split()), default=0)
+
+
+def _longest_line(cell: Any) -> int:
+    return max(map(cell_len, str(cell).split("\n")))
 
 
 def _version(item: FamilyListing, now: datetime) -> Text:
@@ -77,23 +126,26 @@ def _style_of(status: str) -> str:
     return "green" if status in SERVED else "red" if status in FAULTS else "yellow"
 
 
-def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> Table:
+def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, width: int) -> Table:
     """Return the table of `mf ls --groups`; `rows` are all, fitted on and measured on."""
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    table = framed(*keys, "status", "rows (train+test)", *metrics, "why")
-    for column in table.columns[:-1]:
-        column.no_wrap = True
+    names = (*keys, "status", "rows (train+test)", *metrics, "why")
+    cells: list[list[Any]] = []
     for row in rows:
         fault = ": ".join(part for part in (row["error_type"], row["error"]) if part)
         fitted = f" ({row['n_train']:,}+{row['n_test']:,})" if row["n_train"] else ""
-        table.add_row(
-            *("null" if row[key] is None else str(row[key]) for key in keys),
-            Text(row["status"], style=_style_of(row["status"])),
-            f"{row['n_rows']:,}{fitted}",
-            *(_with_baseline(row, name) for name in metrics),
-            fault or "; ".join(row["warnings"]),
+        cells.append(
+            [
+                *("null" if row[key] is None else str(row[key]) for key in keys),
+                Text(row["status"], style=_style_of(row["status"])),
+                f"{row['n_rows']:,}{fitted}",
+                *(_with_baseline(row, name) for name in metrics),
+                fault or "; ".join(row["warnings"]),
+            ]
         )
-    return table
+    before = len(keys) + 2
+    metrics_last_first = range(before + len(metrics) - 1, before - 1, -1)
+    return _fitting(names, cells, width=width, first=metrics_last_first, whole=range(before - 1))
 
 
 def _with_baseline(row: dict[str, Any], name: str) -> str:

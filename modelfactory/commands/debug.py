@@ -53,7 +53,8 @@ def debug(options: ProjectOptions, *, connection: bool, store: bool = False) -> 
         project = open_workspace(options, may_be_empty=True).project
     except MfError as error:
         return (*checks, _failed("project", error))
-    checks.append(Check("project", f"{project.spec.name} in {project.root}, {len(project.families)} families"))
+    families = counted(len(project.families), "family", "families")
+    checks.append(Check("project", f"{project.spec.name} in {project.root}, {families}"))
     checks.append(Check("target", f"{project.target_name}: {hide(project.target.address, project.shown_as)}"))
     checks.append(_checked("store", lambda: _store(project)))
     if store:

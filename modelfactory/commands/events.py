@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault
 from modelfactory.diagnostics import Diagnostic, Severity, counted, hide
+
+if TYPE_CHECKING:
+    from modelfactory.commands.workspace import Workspace
 
 Level = Literal["debug", "info", "warning", "error"]
 FAULT_WIDTH = 160
@@ -133,6 +136,12 @@ class Events:
     def warn(self, warnings: Sequence[Diagnostic]) -> None:
         """Tell what is not wrong but probably not meant."""
         self.diagnostics(warnings)
+
+    def opened(self, workspace: Workspace) -> None:
+        """Tell which selector chose the families unasked, and what is not wrong but probably not meant."""
+        if workspace.by_default is not None:
+            self.note(f"families of the default selector `{workspace.by_default}`")
+        self.warn(workspace.warnings)
 
     def run_started(self, run_id: str, master: str) -> None:
         """Tell that Spark is being started, and give later events the run's name."""

@@ -21,7 +21,7 @@ from modelfactory.commands.report import Reporter
 from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.selecting import Choice
 from modelfactory.commands.workspace import Workspace, read_project
-from modelfactory.diagnostics import Code, hide, warning
+from modelfactory.diagnostics import Code, InputError, Severity, hide, warning
 from modelfactory.project.loading import Project
 from modelfactory.project.variables import resolve_environment
 
@@ -82,10 +82,12 @@ def launched(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
         workspace = read.compile(choice, columns=True)
+        missing = [d for d in workspace.warnings if d.code == Code.MISSING_PATH]
+        if missing:  # what may be elsewhere when a project is checked has to be here when it is built
+            raise InputError(*(dataclasses.replace(d, severity=Severity.ERROR) for d in missing))
         ready(workspace)
         reporter.also(_log(run, workspace, reporter).write)
-        # Of what is missing, Spark will say that it is an error.
-        reporter.warn([w for w in workspace.warnings if w.code != Code.MISSING_PATH])
+        reporter.opened(workspace)
         compiled = time.monotonic()
         reporter.run_started(run.run_id, hide(project.target.address, project.shown_as))
         from modelfactory.spark.session import session_of

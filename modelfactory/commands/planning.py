@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from modelfactory.commands.counting import Censuses
 
 
+_DECIDE_ROWS = frozenset({"sources", "sql", "where", "group_by", "features", "feature_order", "label", "weight"})
+"""Keys of the definition that say which rows there are and what is read of them."""
+
+
 def plan_project(
     options: ProjectOptions,
     reporter: Reporter,
@@ -54,7 +58,7 @@ def plan_project(
 
     if not census:
         workspace = open_workspace(options, choice)
-        reporter.warn(workspace.warnings)
+        reporter.opened(workspace)
         # What the workers of a cluster have is known once they are asked.
         known = is_embedded(workspace.project.target)
         libraries = start_run(workspace.project.root).libraries if known else None
@@ -196,11 +200,13 @@ def _with_groups(
     version = current(workspace.store, step.family)
     files = [] if version is None else workspace.store.files(step.family, version, "groups")
     data = data_fingerprint(counted)
-    changed = version is None or version.fingerprints.data != data
+    comparable = not any(change.path.partition(".")[0] in _DECIDE_ROWS for change in family.changes)
+    changed = version is not None and version.fingerprints.data != data if comparable else None
+    groups = foresee(step, counted, schedule, files, slots=slots)
     return dataclasses.replace(
         family,
         action="retrain" if changed and family.action == "repeat" else family.action,
         data_changed=changed,
-        groups=foresee(step, counted, schedule, files, slots=slots),
+        groups=dataclasses.replace(groups, comparable=comparable),
         fingerprints=family.fingerprints.model_copy(update={"data": data}),
     )

@@ -42,6 +42,8 @@ class PlannedGroups:
         cpu_seconds: processor seconds that fitting is expected to take.
         wall_seconds: the least time that this takes on the slots there are.
         heaviest: the groups that take longest, the longest first.
+        comparable: whether the current version was trained on the same columns of the same input, so that other rows
+            are a change of the data; otherwise every group that is not new counts as changed.
     """
 
     changes: Mapping[GroupChange, int]
@@ -51,6 +53,7 @@ class PlannedGroups:
     cpu_seconds: float
     wall_seconds: float
     heaviest: tuple[HeavyGroup, ...]
+    comparable: bool = True
 
     @property
     def to_train(self) -> int:
@@ -68,7 +71,7 @@ class PlannedFamily:
         current: number of the current version, if there is one.
         changes: values of the definition that differ from those of the current version.
         parents_changed: whether a family that it reads has another definition.
-        data_changed: whether the rows differ; None if they were not counted.
+        data_changed: whether the rows differ; None if they were not counted, or cannot be compared.
         libraries: versions that differ from those that trained the current version, old and new.
         groups: what the census tells; None without one.
         waits_for: families of the same plan that it reads: its groups are known once they are built.
@@ -160,6 +163,7 @@ def _family_document(family: PlannedFamily) -> dict[str, Any]:
         if groups is None
         else {
             **groups.changes,
+            "comparable": groups.comparable,
             "to_train": groups.to_train,
             "not_trained": dict(groups.decided),
             "rows": groups.rows,

@@ -12,6 +12,7 @@ from modelfactory.plan.outcomes import FAULTS, SERVED, Status
 
 if TYPE_CHECKING:
     from modelfactory.commands.events import Event
+    from modelfactory.commands.workspace import Workspace
 
 FamilyStatus = Literal["success", "error", "skipped"]
 GroupCount = Literal["trained", "reused", "skipped", "failed"]
@@ -96,6 +97,9 @@ class Reporter(Protocol):
 
     def warn(self, warnings: Sequence[Diagnostic]) -> None:
         """What is not wrong but probably not meant."""
+
+    def opened(self, workspace: Workspace) -> None:
+        """A project is compiled: what of it is worth saying."""
 
     def run_started(self, run_id: str, master: str) -> None:
         """Spark is being started for a run."""

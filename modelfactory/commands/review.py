@@ -140,6 +140,10 @@ class Review:
         return sum(family.kind == kind for family in self.families)
 
 
+UNREADABLE = Known(meaning=None, definition="", metadata="", parents="")
+"""What is known of a family whose definition has a mistake."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Side:
     """A project as it is in one place, with its steps."""
@@ -151,9 +155,8 @@ class _Side:
     @property
     def known(self) -> dict[str, Known]:
         """What is known of every family that is declared, even with a mistake."""
-        broken = Known(meaning=None, definition="", metadata="", parents="")
         declared = [*(family.name for family in self.project.families), *(self.project.broken_families or ())]
-        return dict.fromkeys(declared, broken) | {name: Known.of(step) for name, step in self.steps.items()}
+        return dict.fromkeys(declared, UNREADABLE) | {name: Known.of(step) for name, step in self.steps.items()}
 
     def family(self, name: str) -> Family | None:
         return next((family for family in self.project.families if family.name == name), None)
@@ -180,7 +183,10 @@ def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bo
         if any(mistake.severity == Severity.ERROR for mistake in new.mistakes):
             raise InputError(*new.mistakes)
         names = {name: tuple(new.project.former_names(name)) for name in new.project.moved}
-        compared = compare(old.known, new.known, former_names=names)
+        before = old.known
+        if old.project.broken_families is None:  # a file cannot be read: what seems to be new may be in it
+            before = dict.fromkeys(new.steps, UNREADABLE) | before
+        compared = compare(before, new.known, former_names=names)
         store, problem = _store(root, new.project, options, look_at_store)
         families = [_reviewed(c, old, new, store) for c in compared if c.change != "unchanged"]
     return Review(

@@ -40,7 +40,7 @@ def revisions_of(root: Path, written: str) -> tuple[Revision, Revision | None]:
     """Return the revisions that an argument names, the second None where it is the working tree.
 
     `A` is `A` against the working tree, `A..B` two revisions, `A...B` what `B` has changed since it left `A`; a missing
-    `B` is the working tree, and a missing `A` is `HEAD`.
+    side is `HEAD`, as for git.
 
     Args:
         root: folder of the project.
@@ -55,12 +55,12 @@ def revisions_of(root: Path, written: str) -> tuple[Revision, Revision | None]:
     separator = "..." if "..." in written else ".."
     first, both, second = written.partition(separator)
     base = _commit(root, first or "HEAD")
-    head = _commit(root, second) if second else None
-    if both == "...":
-        base = _git(root, "merge-base", base, head or "HEAD").strip()
+    head = _commit(root, second or "HEAD") if both else None
+    if both == "..." and head is not None:
+        base = _git(root, "merge-base", base, head).strip()
     return (
         Revision(first or "HEAD", base, folder),
-        None if head is None else Revision(second, head, folder),
+        None if head is None else Revision(second or "HEAD", head, folder),
     )
 
 

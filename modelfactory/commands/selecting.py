@@ -65,12 +65,14 @@ class Chosen:
             if it did not matter.
         nothing: why there is no family, if there is none.
         warnings: what is not wrong but probably not meant.
+        by_default: name of the selector that counted since nothing was given.
     """
 
     families: tuple[Family, ...]
     unknown: frozenset[str] = frozenset()
     nothing: Diagnostic | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    by_default: str | None = None
 
 
 def choose_families(
@@ -110,6 +112,7 @@ def choose_families(
         unknown=unknown,
         nothing=nothing,
         warnings=tuple(diagnostic.hiding(project.shown_as) for diagnostic in warnings),
+        by_default=named.name if named and selector is None else None,
     )
 
 
@@ -175,7 +178,7 @@ def _nothing(named: NamedSelector | None, select: Sequence[str], exclude: Sequen
     else:
         message = f"no family matches `{wanted}`" + (f" and not `{unwanted}`" if unwanted else "")
     hint = next((part.help for part in found.unmatched if part.help), None)
-    if found.sources and f"source:{found.sources[0]}+" not in wanted:
+    if wanted and found.sources and f"source:{found.sources[0]}+" not in wanted:
         hint = f"`source:{found.sources[0]}+` selects the families that read it"
     return Diagnostic(code=Code.NOTHING_SELECTED, message=message, help=hint)
 

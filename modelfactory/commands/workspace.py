@@ -46,6 +46,7 @@ class Workspace:
         environ: the environment.
         warnings: what is not wrong but probably not meant.
         review: compares the whole project with an earlier state.
+        by_default: name of the selector that chose the families since nothing was given.
     """
 
     project: Project
@@ -55,6 +56,7 @@ class Workspace:
     environ: Mapping[str, str]
     review: Callable[[], Review]
     warnings: tuple[Diagnostic, ...] = ()
+    by_default: str | None = None
 
     @cached_property
     def store(self) -> Store:
@@ -110,6 +112,8 @@ class ReadProject:
             NothingSelected: no family matches.
         """
         project, options = self.project, self.options
+        if self.refused:
+            choice = EVERYTHING  # whatever is chosen, the mistakes are what is told
         facts = learn_classes(project, cache_folder(options.environ))
         review = functools.cache(lambda: self.review(facts, choice.state))
         chosen = choose_families(
@@ -133,7 +137,16 @@ class ReadProject:
             raise NothingSelected(chosen.nothing)
         steps = tuple(step for step in plan.steps if step.family in names)
         warnings = (*found, *chosen.warnings, *warnings)
-        return Workspace(project, facts, chosen.families, Plan(steps, plan.defaults), options.environ, review, warnings)
+        return Workspace(
+            project=project,
+            facts=facts,
+            families=chosen.families,
+            plan=Plan(steps, plan.defaults),
+            environ=options.environ,
+            review=review,
+            warnings=warnings,
+            by_default=chosen.by_default,
+        )
 
     def review(self, facts: Mapping[str, ClassFacts], state: str | None) -> Review:
         """Compare the whole project with an earlier state.

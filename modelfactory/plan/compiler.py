@@ -7,7 +7,7 @@ import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, Related, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
@@ -23,7 +23,7 @@ from modelfactory.plan.steps import (
     SourceRead,
     TrainStep,
 )
-from modelfactory.project.classes import NO_DEFAULT, ClassFacts
+from modelfactory.project.classes import NO_DEFAULT, ClassFacts, ClassKind, nested_class
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
@@ -400,10 +400,12 @@ class _FamilyCompiler:
     def _task(self, final: ClassFacts) -> Task:
         spec = self.spec
         name = final.path.rpartition(".")[2]
-        if final.kind in ("regressor", "classifier"):
+        call = spec.estimator or spec.pipeline[-1]
+        learns = _kind_of(call.class_, call.params, self.facts)
+        if learns in ("regressor", "classifier"):
             if spec.label is None:
-                self._mistake(Code.CONFLICT, f"{name} is a {final.kind} and needs a `label`", ("estimator",))
-            task: Task = "regression" if final.kind == "regressor" else "classification"
+                self._mistake(Code.CONFLICT, f"{name} is a {learns} and needs a `label`", ("estimator",))
+            task: Task = "regression" if learns == "regressor" else "classification"
         else:
             if spec.label is not None:
                 self._mistake(Code.CONFLICT, f"{name} learns without a label", ("label",), help="leave `label` out")
@@ -472,6 +474,19 @@ class _FamilyCompiler:
         help: str | None = None,
     ) -> None:
         self.mistakes.append(self.family.diagnostic(code, message, path, key=key, help=help))
+
+
+def _kind_of(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts]) -> ClassKind:
+    """Return what a class is for; a search, or another that predicts by one it is given, is what that one is."""
+    found = facts.get(name, ClassFacts(name, "unsupervised"))
+    inner = params.get("estimator")
+    if isinstance(params.get("steps"), list) and params["steps"]:  # of a pipeline: the last one predicts
+        last = params["steps"][-1]
+        inner = last[-1] if isinstance(last, list) and last else None
+    nested = nested_class(inner)
+    if found.kind in ("regressor", "classifier") or "predict" not in found.methods or nested is None:
+        return found.kind
+    return _kind_of(nested, inner.get("params") or {}, facts) if isinstance(inner, dict) else found.kind
 
 
 def _repeated(names: Sequence[str]) -> list[int]:

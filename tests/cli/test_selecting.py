@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import _cache, write_project
+from support import ONE_ROW, _cache, write_project
 from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
@@ -243,3 +243,24 @@ def test_a_query_that_cannot_be_rendered_counts_where_the_graph_does(mf: Runner,
     result = mf("ls", "-s", "source:s+")
     assert result.exit_code == 2
     assert "error[MF210]" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--selector", "a"), ("-s", "selector:b"), ()])
+def test_a_selector_that_is_part_of_itself_is_one_message(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    first, second = (
+        "{name: a, default: true, definition: 'selector:b'}",
+        "{name: b, definition: {union: ['selector:a']}}",
+    )
+    text = f"selectors: [{first}, {second}]"
+    folder = write_project(tmp_path / "circle", {**ONE_ROW, "selectors.yml": text})
+    result = CliRunner().invoke(app, ["ls", *arguments, "--project-dir", str(folder)])
+    assert result.exit_code == 2
+    assert "a selector is part of itself: `a` → `b` → `a`" in result.stderr
+
+
+def test_the_default_selector_is_told_where_it_counts(tmp_path: Path) -> None:
+    text = "selectors: [{name: a, default: true, definition: f}]"
+    folder = write_project(tmp_path / "default", {**ONE_ROW, "selectors.yml": text})
+    result = CliRunner().invoke(app, ["ls", "-o", "name", "--project-dir", str(folder)])
+    assert (result.stdout, result.stderr) == ("f\n", "families of the default selector `a`\n")
+    assert CliRunner().invoke(app, ["ls", "-s", "f", "-o", "name", "--project-dir", str(folder)]).stderr == ""

@@ -392,3 +392,23 @@ def test_no_value_of_the_environment_in_a_source_is_shown_or_stored(tmp_path: Pa
     )
     stored = [file.read_text(encoding="utf-8") for file in (tmp_path / "target" / "compiled").iterdir()]
     assert "hunter2" not in "\n".join([shown, *stored])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "task"),
+    [
+        ("{class: GridSearchCV, params: {estimator: {class: Ridge}, param_grid: {alpha: [1.0]}}}", "regression"),
+        ("{class: RFE, params: {estimator: {class: LogisticRegression}}}", "classification"),
+        ("{class: Pipeline, params: {steps: [[a, {class: StandardScaler}], [b, {class: Ridge}]]}}", "regression"),
+        (
+            "{class: RFE, params: {estimator: {class: GridSearchCV, params: {estimator: {class: Lasso}, "
+            "param_grid: {alpha: [1.0]}}}}}",
+            "regression",
+        ),
+    ],
+)
+def test_what_predicts_by_another_learns_as_that_one(tmp_path: Path, estimator: str, task: str) -> None:
+    text = f"families: [{{name: f, group_by: k, source: s, features: [x], label: y, estimator: {estimator}}}]"
+    sources = "sources: [{name: s, path: x.parquet}]"
+    folder = write_project(tmp_path, {"families/f.yml": text, "sources/s.yml": sources})
+    assert workspace_of(folder).plan.steps[0].fit.task == task
