@@ -268,10 +268,19 @@ def warning(code: Code, message: str, *, file: str | None = None, help: str | No
 
 
 def hide(text: str, shown_as: Mapping[str, str]) -> str:
-    """Put something else in the place of values that are not to be shown; a value is a whole word of the text."""
-    for value, shown in shown_as.items():
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", shown.replace("\\", r"\\"), text)
-    return text
+    """Put something else in the place of values that are not to be shown.
+
+    A short value is hidden where it is a whole word of the text, since it may be part of many; a longer one anywhere.
+    """
+    values = sorted((value for value in shown_as if value), key=len, reverse=True)  # one may be part of another
+    if not any(value in text for value in values):
+        return text
+    patterns = (re.escape(v) if len(v) >= LONG_SECRET else rf"(?<!\w){re.escape(v)}(?!\w)" for v in values)
+    return re.sub("|".join(patterns), lambda found: shown_as[found[0]], text)
+
+
+LONG_SECRET = 6
+"""Characters of a value that is hidden even inside of a word."""
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

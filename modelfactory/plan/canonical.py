@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from modelfactory.diagnostics import hide
+from modelfactory.plan.estimators import real_where_meant
 from modelfactory.plan.meaning import Meaning
+from modelfactory.plan.metrics import DEFAULT_METRICS, Task
 from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.specs import FamilySpec, Spec
+from modelfactory.project.variables import environment_names
 
 
 def meaning_of(
     spec: FamilySpec,
     facts: Mapping[str, ClassFacts],
     *,
-    task: str,
+    task: Task,
     sql: str | None,
     sources: tuple[SourceRead, ...],
     calls: Mapping[str, Any],
@@ -55,36 +59,64 @@ def meaning_of(
     tests: dict[str, Any] = {"fallback": spec.fallback, "max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
     if spec.evaluate is not None:
         measured = _spec(spec.evaluate)
-        tests["metrics"] = measured.pop("metrics", [])
+        tests["metrics"] = measured.pop("metrics", None) or list(DEFAULT_METRICS.get(task, ()))
         models["evaluate"] = measured
     metadata = {"description": spec.description, "tags": sorted(spec.tags), "owner": spec.owner, "meta": spec.meta}
     return Meaning(models=_told(models), tests=_told(tests), metadata=_told(metadata))
 
 
-def without_environment(meaning: Meaning, shown_as: Mapping[str, str]) -> Meaning:
-    """Put references in the place of values of the environment.
+def without_environment(meaning: Meaning, definition: Mapping[str, Any], environ: Mapping[str, str]) -> Meaning:
+    """Put references in the place of values of the environment, where the definition has references.
 
     Args:
         meaning: what a definition means, with the values.
-        shown_as: the values, and what stands there instead.
+        definition: the definition, its variables followed, with references to the environment.
+        environ: the environment.
     """
-    if not shown_as:
+    if _REFERENCE not in str(definition):
         return meaning
+    names = environment_names(str(definition))
+    shown_as = {environ[name]: f"${{env:{name}}}" for name in names if environ.get(name)}
 
-    def hidden(value: Any) -> Any:
-        match value:
-            case dict():
-                return {key: hidden(item) for key, item in value.items()}
-            case list():
-                return [hidden(item) for item in value]
-            case None | bool():
-                return value
-            case _:
-                text = str(value)
-                shown = hide(text, shown_as)
-                return value if shown == text else shown
+    def of(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: _referring(value, definition.get(_WRITTEN_IN.get(key, key)), shown_as) for key, value in part.items()
+        }
 
-    return Meaning(models=hidden(meaning.models), tests=hidden(meaning.tests), metadata=hidden(meaning.metadata))
+    return Meaning(models=of(meaning.models), tests=of(meaning.tests), metadata=of(meaning.metadata))
+
+
+_REFERENCE = "${env:"
+_WRITTEN_IN = {"feature_order": "features", "metrics": "evaluate", "task": "estimator"}
+"""Keys of the definition in which parts of the meaning are written that have another name there."""
+
+
+def _referring(value: Any, written: Any, shown_as: Mapping[str, str]) -> Any:
+    """Return a value as it is written, with references; where that has another shape, without all that looks secret."""
+    if _REFERENCE not in str(written):
+        return value
+    match value, written:
+        case dict(), dict():
+            return {key: _referring(item, written.get(key), shown_as) for key, item in value.items()}
+        case list(), list() if len(value) == len(written):
+            return [_referring(*pair, shown_as) for pair in zip(value, written, strict=True)]
+        case ((str() | int() | float()), str()):
+            return written
+        case _:
+            return _hidden(value, shown_as)
+
+
+def _hidden(value: Any, shown_as: Mapping[str, str]) -> Any:
+    match value:
+        case dict():
+            return {hide(key, shown_as): _hidden(item, shown_as) for key, item in value.items()}
+        case list():
+            return [_hidden(item, shown_as) for item in value]
+        case None | bool():
+            return value
+        case _:
+            shown = hide(str(value), shown_as)
+            return value if shown == str(value) else shown
 
 
 def _spec(spec: Spec) -> dict[str, Any]:
@@ -100,8 +132,20 @@ def _source(source: SourceRead) -> dict[str, Any]:
 
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing: null, and what is empty."""
-    return {key: value for key, value in values.items() if value not in (None, [], {})}
+    """Leave out what says nothing: null, and what is empty; numbers that JSON does not have become text."""
+    return {key: _in_json(value) for key, value in values.items() if value not in (None, [], {}, "")}
+
+
+def _in_json(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {key: _in_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_in_json(item) for item in value]
+        case _:
+            return value
 
 
 def _written(value: Any, by_path: Mapping[str, ClassFacts]) -> Any:
@@ -127,8 +171,12 @@ def _is_default(value: Any, known: ClassFacts, name: str) -> bool:
     parameter = known.parameters.get(name)
     if parameter is None or parameter.default is None:
         return False
-    found = _default_value(parameter.default)
-    return type(found) is type(value) and bool(found == value)
+    default = real_where_meant(_default_value(parameter.default), parameter)
+    return repr(_listed(default)) == repr(_listed(value))  # 1 is not true, and nan is nan
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @functools.cache

@@ -29,7 +29,7 @@ from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.queries import place_in_query
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
-from modelfactory.project.variables import as_text, environment_names
+from modelfactory.project.variables import as_text, resolve_variables
 
 if TYPE_CHECKING:
     from modelfactory.plan.rendering import SqlTemplateError
@@ -232,15 +232,14 @@ class _FamilyCompiler:
             null_keys=spec.null_keys,
             max_failed_share=spec.max_failed.share,
             max_failed_count=spec.max_failed.count,
-            meaning=without_environment(meaning, self._environment_shown_as()),
+            meaning=without_environment(meaning, self._with_references(), self.environ),
             definition_fingerprint=fingerprint(meaning.models),
             metadata_fingerprint=fingerprint(meaning.metadata),
         )
 
-    def _environment_shown_as(self) -> dict[str, str]:
-        """Return the references that stand for those values of the environment that the definition takes up."""
-        names = environment_names(str(self.family.definition))
-        return {self.environ[name]: f"${{env:{name}}}" for name in names if self.environ.get(name)}
+    def _with_references(self) -> Mapping[str, Any]:
+        """Return the definition as it is written, its variables followed and the environment by reference."""
+        return resolve_variables(self.family.definition, self.project.variables)
 
     # Columns ----------------------------------------------------------------------------------------------------
 

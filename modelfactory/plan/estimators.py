@@ -140,11 +140,11 @@ def _made(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts])
         value = _value(written, facts)
         # Neither YAML nor TOML has tuples; where scikit-learn insists on one, a list stands for it.
         as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
-        made.append((key, tuple(value) if as_tuple else _number_of(value, parameter)))
+        made.append((key, tuple(value) if as_tuple else real_where_meant(value, parameter)))
     return EstimatorCall(path=found.path, params=tuple(made))
 
 
-def _number_of(value: Any, parameter: Parameter | None) -> Any:
+def real_where_meant(value: Any, parameter: Parameter | None) -> Any:
     """Write a whole number as a real where the parameter takes it as nothing else: `alpha: 1` is `alpha: 1.0`."""
     if type(value) is not int or parameter is None:
         return value

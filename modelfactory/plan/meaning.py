@@ -6,6 +6,7 @@ fingerprint is the hash of a part of it, so what has another fingerprint always 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -100,7 +101,7 @@ def _differing(old: Any, new: Any, path: ValuePath) -> Iterator[tuple[ValuePath,
             whole = "class" in old and "class" in new and old["class"] != new["class"]
             for key in dict.fromkeys([*old, *new]):
                 sides = old.get(key, MISSING), new.get(key, MISSING)
-                if whole and sides[0] != sides[1]:
+                if whole and (MISSING in sides or _text(sides[0]) != _text(sides[1])):
                     yield (*path, str(key)), *sides
                 else:
                     yield from _differing(*sides, (*path, str(key)))
@@ -108,5 +109,10 @@ def _differing(old: Any, new: Any, path: ValuePath) -> Iterator[tuple[ValuePath,
             for index, (one, other) in enumerate(zip(old, new, strict=True)):
                 yield from _differing(one, other, (*path, str(index)))
         case _:
-            if type(old) is not type(new) or old != new:
+            if old is MISSING or new is MISSING or _text(old) != _text(new):
                 yield path, old, new
+
+
+def _text(value: Any) -> str:
+    """Write a value as a fingerprint does: 1 is neither 1.0 nor true."""
+    return json.dumps(value, sort_keys=True)

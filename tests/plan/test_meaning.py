@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
                 ("task", "regression", "classification", BREAKING),
                 ("estimator.class", FOREST, LOGISTIC["class"], RETRAIN),
                 ("estimator.params", {"n_estimators": 10}, {}, RETRAIN),
-                ("metrics", ["rmse"], MISSING, RETEST),
+                ("metrics", ["rmse"], ["accuracy", "balanced_accuracy"], RETEST),
             ],
         ),
     ],
@@ -123,6 +124,75 @@ def test_what_comes_from_the_environment_stays_a_reference_and_still_counts(tmp_
     assert steps[0].meaning.models["min_rows"] == "${env:LEAST}"
     assert steps[0].meaning.metadata["owner"] == "${env:WHO}"
     assert steps[0].definition_fingerprint != steps[1].definition_fingerprint
+
+
+SECRETS = {"WORD": "sesame77", "PART": "tok", "WHOLE": "tok-en-rest", "TEN": "10", "COLUMN": "hiddencolumn"}
+
+
+def secretive(folder: Path, **keys: Any) -> Meaning:
+    """Return the meaning of a family some of whose values come from the environment."""
+    document = {"sources": [{"name": "s", "path": "x.parquet"}], "families": [{**FAMILY, **keys}]}
+    variables = "name: p\nvars: {hidden: '${env:WORD}', twice: 'x ${var:hidden}'}\n"
+    files = {"families/f.yml": yaml.safe_dump(document), "mf_project.yml": variables}
+    return workspace_of(write_project(folder, files), environ=SECRETS).plan.steps[0].meaning
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"description": "${var:hidden}"},
+        {"owner": "${var:twice}"},
+        {"description": "tok_${env:WORD}"},
+        {"tags": ["${var:hidden}", "a${env:WORD}b"]},
+        {"meta": {"a": {"b": ["x${env:WORD}"]}}},
+        {"where": "x > '${env:WORD}'"},
+        {"label": "${env:COLUMN}"},
+        {"features": ["x", "${env:COLUMN}"]},
+        {"group_by": ["${env:COLUMN}"]},
+        {"source": None, "sql": "select * from {{ source('s') }}_{{ env_var('WORD') }} {{ var('hidden') }}"},
+        {"evaluate": {"by_time": {"column": "${env:COLUMN}"}}},
+        {"owner": "${env:WHOLE} and ${env:PART}"},
+    ],
+    ids=str,
+)
+def test_no_value_of_the_environment_is_in_a_meaning(tmp_path: Path, keys: dict[str, Any]) -> None:
+    found = repr(secretive(tmp_path, **keys))
+    assert not [secret for secret in ("sesame77", "tok-en", "-en-rest", "hiddencolumn") if secret in found], found
+    assert "${env:" in found
+
+
+def test_what_only_looks_like_a_value_of_the_environment_stays(tmp_path: Path) -> None:
+    found = secretive(tmp_path, description="on ${env:TEN} cores", seed=10, meta={"a": 10})
+    assert found.metadata["description"] == "on ${env:TEN} cores"
+    assert found.models["estimator"]["params"] == {"n_estimators": 10}
+    assert (found.models["seed"], found.metadata["meta"]) == (10, {"a": 10})
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("KernelRidge", {"alpha": 1}),
+        ("KNeighborsRegressor", {"p": 2, "n_neighbors": 5}),
+        ("SVR", {"cache_size": 200}),
+        ("MLPRegressor", {"hidden_layer_sizes": [100]}),
+        ("RidgeCV", {"alphas": [0.1, 1.0, 10.0]}),
+        ("HistGradientBoostingRegressor", {"learning_rate": 0.1, "max_iter": 100}),
+    ],
+)
+def test_a_default_that_is_written_out_is_no_change(tmp_path: Path, name: str, params: dict[str, Any]) -> None:
+    family = {**FAMILY, "estimator": {"class": name, "params": params}}
+    assert meaning(tmp_path, family).models["estimator"]["params"] == {}
+
+
+def test_nan_is_nan_and_one_is_not_true(tmp_path: Path) -> None:
+    imputer = {"class": "SimpleImputer", "params": {"missing_values": float("nan"), "fill_value": float("inf")}}
+    family = {**FAMILY, "preprocess": {"numeric": [imputer]}, "meta": {"l": [1, 2]}}
+    first, again = meaning(tmp_path / "a", family), meaning(tmp_path / "b", family)
+    assert differences(first, again) == ()
+    kept = json.loads(json.dumps(first.models, allow_nan=False))
+    assert kept == first.models
+    other = meaning(tmp_path / "c", {**family, "meta": {"l": [True, 2.0]}})
+    assert [change.path for change in differences(first, other)] == [("meta", "l")]
 
 
 _plain = st.recursive(
