@@ -50,6 +50,8 @@ def _plan(
     out: Path | None = None,
     detailed_exitcode: bool = False,
 ) -> None:
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise typer.BadParameter(f"--out {out}: there is no such folder, or it is one itself")
     from modelfactory.cli.plan_text import plan_markdown, plan_text
     from modelfactory.commands.planning import plan_project
     from modelfactory.commands.plans import plan_document

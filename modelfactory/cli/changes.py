@@ -79,23 +79,31 @@ def _unified(change: ReviewedChange) -> list[str]:
 
 
 def _lines(value: Any) -> Sequence[str]:
-    return [] if value is MISSING else str(value).strip("\n").split("\n")
+    return [] if value is MISSING else printable(str(value)).strip("\n").split("\n")
 
 
 def value_of(change: ReviewedChange, value: Any) -> str:
     """Write one side of a change; a parameter that is not given has the default of its class."""
     if value is MISSING:
         return "default" if ".params." in change.path else str(MISSING.value)
-    return plain(value)
+    return printable(plain(value))
 
 
 def as_code(text: str | None) -> str:
-    """Write a text as code in a cell of a table, whatever is in it."""
+    """Write a text as code in a cell of a table, whatever is in it: code holds no links, mentions or HTML."""
     if not text:
         return ""
-    shown = " ".join(text.split()).replace("|", "\\|")
-    fence = "``" if "`" in shown else "`"
-    return f"{fence} {shown} {fence}" if "`" in shown else f"{fence}{shown}{fence}"
+    shown = " ".join(printable(text).split()).replace("|", "\\|")
+    runs = [len(run) for run in re.findall("`+", shown)]
+    if not runs:
+        return f"`{shown}`"
+    fence = "`" * (max(runs) + 1)
+    return f"{fence} {shown} {fence}"
+
+
+def printable(text: str) -> str:
+    """Take control characters out of a text: a terminal would obey them."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def row(*cells: str) -> str:
@@ -104,7 +112,7 @@ def row(*cells: str) -> str:
 
 
 def as_cell(text: str | None) -> str:
-    """Write a text in a cell of a table."""
+    """Write a text of our own words in a cell of a table."""
     return "" if text is None else " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

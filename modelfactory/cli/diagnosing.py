@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from modelfactory import __version__
 from modelfactory.cli.options import DiagnosticsFormat
@@ -69,7 +70,7 @@ def annotation(level: str, place: Place | None, title: str, message: str) -> str
         message: what else it says.
     """
     properties: dict[str, object] = {}
-    if place is not None:
+    if place is not None and not _is_option(place):
         properties["file"] = _in_checkout(place)
         if place.position is not None:
             where = place.position
@@ -93,6 +94,11 @@ def _escaped(text: str, more: str = "") -> str:
     for character in "%\r\n" + more:
         text = text.replace(character, f"%{ord(character):02X}")
     return text
+
+
+def _is_option(place: Place) -> bool:
+    """Tell whether a place is in an option's value and in no file."""
+    return place.path is None and place.file.startswith("--")
 
 
 def _in_checkout(place: Place) -> str:
@@ -131,7 +137,7 @@ def _result(diagnostic: Diagnostic) -> dict[str, Any]:
         "ruleId": str(diagnostic.code),
         "level": "error" if diagnostic.severity == Severity.ERROR else "warning",
         "message": {"text": text},
-        "locations": [_location(diagnostic.place)] if diagnostic.place else [],
+        "locations": [_location(diagnostic.place)] if diagnostic.place and not _is_option(diagnostic.place) else [],
     }
     if diagnostic.related:
         result["relatedLocations"] = [
@@ -142,7 +148,7 @@ def _result(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def _location(place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = {"artifactLocation": {"uri": _in_checkout(place)}}
+    found: dict[str, Any] = {"artifactLocation": {"uri": quote(_in_checkout(place))}}
     if place.position is not None:
         where = place.position
         found["region"] = {

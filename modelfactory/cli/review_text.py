@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
-from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, row, shown_at, value_of
+from modelfactory.cli.changes import (
+    append_change,
+    as_cell,
+    as_code,
+    markdown_changes,
+    printable,
+    row,
+    shown_at,
+    value_of,
+)
 from modelfactory.cli.diagnosing import annotation
 from modelfactory.cli.tables import number
 from modelfactory.commands.review import FamilyReview, Review, Trained
@@ -43,7 +53,8 @@ def review_text(review: Review) -> Text:
         text.append("\n")
         text.append(f"{_MARKS[family.change]} {_title(family)}", style=_STYLES[family.change])
         text.append(f"  {_what(family)}", style=_GRAVITY[family.kind])
-        text.append(f"  {'  '.join(part for part in (shown_at(family.at), family.owner) if part)}\n", style="dim")
+        about = [part for part in (shown_at(family.at), family.owner) if part]
+        text.append(f"  {printable('  '.join(about))}\n", style="dim")
         width = max((len(change.path) for change in family.changes), default=0)
         for change in family.changes:
             append_change(text, change, width)
@@ -69,13 +80,13 @@ def review_markdown(review: Review) -> str:
         for f in review.families:
             trained = [as_cell(_trained(f.trained) if f.trained else None)] if known else []
             what = f"{_MARKS[f.change]} **{_what(f)}**"
-            lines.append(row(as_code(_title(f)), what, as_cell(f.owner), as_code(shown_at(f.at)), *trained))
+            lines.append(row(as_code(_title(f)), what, as_code(f.owner), as_code(shown_at(f.at)), *trained))
     for index, family in enumerate(review.families):
         changes, notes = markdown_changes(family.changes), [f"- {note}" for note in _notes(family, trained=False)]
         details = [*changes, *([""] if changes and notes else []), *notes]
         if details:
             opened = " open" if index < MOST_OPEN and family.kind and family.kind.decides_models else ""
-            title = f"<code>{_title(family)}</code>: {_what(family)}"
+            title = f"<code>{html.escape(_title(family))}</code>: {_what(family)}"
             lines += ["", f"<details{opened}><summary>{title}</summary>", "", *details, "", "</details>"]
     kinds = [kind for kind in ChangeKind if any(change.kind == kind for f in review.families for change in f.changes)]
     if kinds:

@@ -48,8 +48,6 @@ def diff(
         call.console.note(f"{review.base} has {counted(len(review.base_mistakes), 'mistake')} of its own")
         for mistake in review.base_mistakes:
             call.console.note(f"  {mistake.place.shown if mistake.place else '-'}: {mistake.message}")
-    if review.store_problem is not None:
-        call.console.warn(review.store_problem.diagnostics)
     match output:
         case ReviewOutput.TEXT:
             call.console.text(review_text(review))
@@ -59,5 +57,7 @@ def diff(
             call.console.data(review_json(review))
         case ReviewOutput.GITHUB:
             call.console.lines(review_annotations(review).splitlines())
+    if review.store_problem is not None:
+        raise review.store_problem
     if detailed_exitcode and review.families:
         raise typer.Exit(CHANGES)

@@ -321,7 +321,8 @@ def _check_unlocked(workspace: Workspace) -> None:
             held += error.diagnostics
         else:
             return
-    raise StoreLocked(*held)
+    if held:
+        raise StoreLocked(*held)
 
 
 def _write_run_results(run: Run, result: BuildResult) -> None:

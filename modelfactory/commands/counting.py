@@ -104,8 +104,7 @@ def census_of(
 
 def measured_before(store: Store, step: TrainStep) -> Measured | None:
     """Return what the fits of the same definition took last time, if they are known."""
-    manifest = store.manifest(step.family)
-    version = manifest.version() if manifest else None
+    version = store.current(step.family)
     if version is None or version.fingerprints.definition != step.definition_fingerprint:
         return None
     return read_measured(store.files(step.family, version, MODELS))

@@ -68,7 +68,7 @@ def list_families(workspace: Workspace, *, why: bool = False) -> tuple[list[Fami
     for step in workspace.plan.steps:
         family = workspace.family(step.family)
         try:
-            listings.append(_listing(family, step, _current(workspace, step.family)))
+            listings.append(_listing(family, step, workspace.store.current(step.family)))
         except InputError as error:
             unreadable += error.diagnostics
             listings.append(dataclasses.replace(_listing(family, step, None), state="unreadable"))
@@ -119,11 +119,6 @@ def _state(step: TrainStep, version: VersionRecord | None) -> State:
     return "current" if published == (step.definition_fingerprint, step.parents_fingerprint) else "modified"
 
 
-def _current(workspace: Workspace, family: str) -> VersionRecord | None:
-    manifest = workspace.store.manifest(family)
-    return manifest.version() if manifest else None
-
-
 def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str | None, limit: int | None) -> pa.Table:
     """Return rows of the current group table of a family.
 
@@ -171,7 +166,7 @@ def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord
         InputError: there is no such family, or it was never built.
     """
     family = known_family(workspace, name)
-    version = _current(workspace, name)
+    version = workspace.store.current(name)
     if version is None:
         raise input_error(
             Code.NOT_BUILT, f"family `{name}` was never built", help=f"`mf build --select {name}` trains it"

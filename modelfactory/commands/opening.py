@@ -89,8 +89,7 @@ def _group_table(workspace: Workspace, family: str) -> GroupTable | None:
     """Return where the current group table of a family is; None if it was never built."""
     from modelfactory.spark.inputs import GroupTable
 
-    manifest = workspace.store.manifest(family)
-    version = manifest.version() if manifest else None
+    version = workspace.store.current(family)
     if version is None:
         return None
     file = next(file for file in version.files if file.table == "groups")

@@ -15,7 +15,7 @@ from modelfactory.commands.plans import BuildPlan, PlannedFamily
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.provenance import place_of
 from modelfactory.commands.report import Reporter
-from modelfactory.commands.review import ReviewedChange, current, known_of
+from modelfactory.commands.review import ReviewedChange, known_of
 from modelfactory.commands.run import start_run
 from modelfactory.commands.selecting import EVERYTHING, Choice
 from modelfactory.commands.workspace import Workspace, open_workspace
@@ -83,6 +83,7 @@ def plan_workspace(
     mistakes: list[Diagnostic] = []
     if spark is not None:
         planned, slots, mistakes = _counted(planned, workspace, spark)
+    planned = _after_what_they_read(planned)
     return BuildPlan(
         project=project.spec.name,
         target=project.target_name,
@@ -93,9 +94,22 @@ def plan_workspace(
     )
 
 
+def _after_what_they_read(planned: list[PlannedFamily]) -> list[PlannedFamily]:
+    """Take families for changed that read one which is; they come behind it."""
+    changed: set[str] = set()
+    found = []
+    for family in planned:
+        if family.action == "repeat" and changed & set(family.waits_for):
+            family = dataclasses.replace(family, action="retrain", parents_changed=True)  # noqa: PLW2901
+        if family.action != "repeat":
+            changed.add(family.name)
+        found.append(family)
+    return found
+
+
 def _without_census(workspace: Workspace, libraries: Mapping[str, str] | None) -> list[PlannedFamily]:
     steps = workspace.plan.steps
-    versions = {step.family: current(workspace.store, step.family) for step in steps}
+    versions = {step.family: workspace.store.current(step.family) for step in steps}
     old = {name: known_of(version) for name, version in versions.items() if version}
     compared = compare(old, {step.family: Known.of(step) for step in steps}, former_names={})
     waiting = built_on(steps)
@@ -197,7 +211,7 @@ def _with_groups(
     declared = workspace.family(step.family)
     counted = census_of(step, declared, censuses, workspace.environ, lambda: None)
     schedule = schedule_groups(step, counted.census, slots=slots, measured=measured_before(workspace.store, step))
-    version = current(workspace.store, step.family)
+    version = workspace.store.current(step.family)
     files = [] if version is None else workspace.store.files(step.family, version, "groups")
     data = data_fingerprint(counted)
     comparable = not any(change.path.partition(".")[0] in _DECIDE_ROWS for change in family.changes)

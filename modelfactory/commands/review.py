@@ -15,7 +15,7 @@ from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.provenance import place_of
 from modelfactory.commands.remembering import remembered_readings
 from modelfactory.commands.revisions import files_at, revisions_of
-from modelfactory.diagnostics import Diagnostic, InputError, Place, Severity
+from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Severity
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.meaning import MISSING, ChangeKind, Meaning
@@ -178,24 +178,27 @@ def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bo
     with ExitStack() as stack:
         # Most files are the same on both sides.
         readings = stack.enter_context(remembered_readings(root, options.environ))
-        old = _read(stack.enter_context(files_at(root, base)), options, readings)
+        old = _read_base(stack.enter_context(files_at(root, base)), options, readings)
         new = _read(root if head is None else stack.enter_context(files_at(root, head)), options, readings)
         if any(mistake.severity == Severity.ERROR for mistake in new.mistakes):
             raise InputError(*new.mistakes)
         names = {name: tuple(new.project.former_names(name)) for name in new.project.moved}
-        before = old.known
-        if old.project.broken_families is None:  # a file cannot be read: what seems to be new may be in it
-            before = dict.fromkeys(new.steps, UNREADABLE) | before
+        before = old.known if isinstance(old, _Side) else {}
+        # Where a file cannot be read, what seems to be new may be in it.
+        unread = old.project.broken_families is None if isinstance(old, _Side) else bool(old)
+        if unread:
+            before = {name: UNREADABLE for name in new.steps if not names.get(name)} | before
         compared = compare(before, new.known, former_names=names)
         store, problem = _store(root, new.project, options, look_at_store)
-        families = [_reviewed(c, old, new, store) for c in compared if c.change != "unchanged"]
+        side = old if isinstance(old, _Side) else None
+        families = [_reviewed(c, side, new, store) for c in compared if c.change != "unchanged"]
     return Review(
         project=new.project.spec.name,
         base=base.shown,
         head=WORKING_TREE if head is None else head.shown,
         families=_gravest_first(families),
         unchanged=len(compared) - len(families),
-        base_mistakes=old.mistakes,
+        base_mistakes=old.mistakes if isinstance(old, _Side) else old,
         store_problem=problem,
     )
 
@@ -214,7 +217,7 @@ def review_store(project: Project, plan: Plan, store: Store) -> Review:
     steps = {step.family: step for step in plan.steps}
     former = {name for family in steps for name in project.former_names(family)}
     versions = {
-        name: version for name in {*steps, *store.place.folders("")} - former if (version := current(store, name))
+        name: version for name in {*steps, *store.place.folders("")} - former if (version := store.current(name))
     }
     new = _Side(project, steps, ())
     compared = compare({name: known_of(v) for name, v in versions.items()}, new.known, former_names={})
@@ -240,14 +243,13 @@ def known_of(version: VersionRecord) -> Known:
     )
 
 
-def current(store: Store, family: str) -> VersionRecord | None:
-    """Return the current version of a family, or None if it was never published.
-
-    Raises:
-        InputError: its manifest cannot be read.
-    """
-    manifest = store.manifest(family)
-    return manifest.version() if manifest else None
+def _read_base(folder: Path, options: ProjectOptions, readings: Readings) -> _Side | tuple[Diagnostic, ...]:
+    """Read the side that is compared with; return what is wrong, or nothing, where there is no project to read."""
+    try:
+        return _read(folder, options, readings)
+    except InputError as error:
+        missing = all(diagnostic.code == Code.NO_PROJECT for diagnostic in error.diagnostics)
+        return () if missing else error.diagnostics
 
 
 def _read(folder: Path, options: ProjectOptions, readings: Readings) -> _Side:
@@ -258,6 +260,7 @@ def _read(folder: Path, options: ProjectOptions, readings: Readings) -> _Side:
         variables=options.variables,
         environ=options.environ,
         profiles=False,
+        unset=True,
         readings=readings,
     )
     facts = learn_classes(project, cache_folder(options.environ))
@@ -277,6 +280,11 @@ def _store(
         store = store_of(dataclasses.replace(project, target=target))
     except InputError as error:
         return None, error if wanted else None
+    if wanted:
+        try:
+            store.place.folders("")
+        except InputError as error:
+            return None, error
     local = isinstance(store.root, Path)
     return (store, None) if wanted or (local and Path(store.root).is_dir()) else (None, None)
 
@@ -335,7 +343,7 @@ def _dependents(name: str, steps: Iterable[TrainStep]) -> tuple[str, ...]:
 def _trained(store: Store, comparison: Comparison, old: TrainStep | None, new: TrainStep | None) -> Trained | None:
     name = comparison.family
     try:
-        version = current(store, name) or (current(store, comparison.former) if comparison.former else None)
+        version = store.current(name) or (store.current(comparison.former) if comparison.former else None)
     except InputError:
         return None  # `mf ls` tells what is wrong with it
     if version is None:

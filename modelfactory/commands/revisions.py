@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
+import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error
+from modelfactory.diagnostics import Code, InputError, input_error, nearest
 from modelfactory.project.files import SUFFIXES
-
-_QUERY_SUFFIXES = (".sql", ".hql", ".jinja", ".jinja2", ".j2", ".txt")
-"""Suffixes of files that `sql_file` may name; others of a revision are not read, since they may be data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,60 @@ def files_at(root: Path, revision: Revision) -> Iterator[Path]:
     Raises:
         InputError: git cannot read them.
     """
-    prefix = f"{revision.folder}/" if revision.folder else ""
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision.commit, *([prefix] if prefix else []))
-    names, objects = [], []
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision.commit)
+    tree: dict[str, _Entry] = {}
     for entry in filter(None, listed.split("\0")):
-        (_, kind, object_name), name = entry.partition("\t")[0].split(" "), entry.partition("\t")[2]
-        if kind == "blob" and PurePosixPath(name).suffix in (*SUFFIXES, *_QUERY_SUFFIXES):
-            names.append(name.removeprefix(prefix))
-            objects.append(object_name)
+        about, _, name = entry.partition("\t")
+        mode, kind, object_name = about.split(" ")
+        if kind == "blob":
+            tree[name] = _Entry(object_name, is_link=mode == "120000")
+    wanted = [name for name in tree if _is_in(name, revision.folder) and PurePosixPath(name).suffix in SUFFIXES]
     with tempfile.TemporaryDirectory(prefix="mf-revision-") as temporary:
-        folder = Path(temporary)
-        for name, content in zip(names, _contents(root, objects), strict=True):
-            file = folder / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+        top = Path(temporary).resolve()
+        folder = top / revision.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        definitions = _write(root, top, tree, wanted)
+        queries = {
+            posixpath.normpath(posixpath.join(revision.folder, found))
+            for text in definitions
+            for found in _SQL_FILE.findall(text.decode("utf-8", "replace"))
+        }
+        _write(root, top, tree, sorted(queries & tree.keys()))
         yield folder
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A file of a tree, or a link."""
+
+    object_name: str
+    is_link: bool
+
+
+_SQL_FILE = re.compile(r"""sql_file["']?\s*[:=]\s*["']?([^"'\s,}\]]+)""")
+"""Where a text of YAML or TOML may name a file that holds a query."""
+_MOST_LINKS = 8
+
+
+def _is_in(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
+
+
+def _write(root: Path, top: Path, tree: Mapping[str, _Entry], names: Sequence[str]) -> list[bytes]:
+    """Write files of a tree below a folder, of links what they lead to, and return their contents."""
+    contents = list(_contents(root, [tree[name].object_name for name in names]))
+    for number, name in enumerate(names):
+        place = name
+        for _ in range(_MOST_LINKS):
+            if place not in tree or not tree[place].is_link:
+                break
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(place), contents[number].decode()))
+            if place in tree:
+                (contents[number],) = _contents(root, [tree[place].object_name])
+        file = top / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(contents[number])
+    return contents
 
 
 def _contents(root: Path, objects: Sequence[str]) -> Iterator[bytes]:
@@ -104,7 +143,8 @@ def _commit(root: Path, name: str) -> str:
         return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
     except InputError:
         known = _git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags")
-        hint = did_you_mean(name, known.split()) or "a shallow clone may lack it: fetch it first"
+        near = nearest(name, known.split())
+        hint = f"did you mean `{near}`?" if near else "a shallow clone may lack it: `git fetch` it first"
         raise input_error(Code.BAD_OPTION, f"git knows no revision `{name}`", help=hint) from None
 
 
@@ -113,8 +153,11 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _run(root: Path, *arguments: str, given: bytes = b"") -> bytes:
+    # In a hook, git tells its children which repository is meant; here it is the project's.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], input=given, capture_output=True, check=False)
+        done = subprocess.run(command, input=given, env=environ, capture_output=True, check=False)
     except OSError as error:
         raise input_error(Code.BAD_OPTION, f"git cannot be run: {error.strerror}") from error
     if done.returncode:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelfactory.commands.review import current
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError, PlanStale, input_error
 from modelfactory.project.loading import Project
@@ -78,7 +77,7 @@ def _moved(family: SavedFamily, workspace: Workspace) -> Iterator[Diagnostic]:
     if step.parents_fingerprint != prints.parents:
         yield _stale(f"a family that `{family.name}` reads has changed since the plan was made")
     try:
-        version = current(workspace.store, family.name)
+        version = workspace.store.current(family.name)
     except InputError as error:
         yield from error.diagnostics
         return

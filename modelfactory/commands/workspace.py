@@ -23,6 +23,7 @@ from modelfactory.diagnostics import (
     NothingSelected,
     Severity,
     did_you_mean,
+    input_error,
     warning,
 )
 from modelfactory.plan.columns import check_columns
@@ -159,6 +160,9 @@ class ReadProject:
             InputError: the project has mistakes, or there is nothing to compare it with.
         """
         project, options = self.project, self.options
+        if state is not None and ".." in state:
+            message = "`--state` is one revision: the project is compared with it"
+            raise input_error(Code.BAD_OPTION, message, help=state.split("..")[0] or None)
         if state is not None:
             return review_revisions(options, state, look_at_store=False)
         plan, mistakes = compile_plan(project, project.families, facts, options.environ)

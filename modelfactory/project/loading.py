@@ -201,6 +201,7 @@ def load_project(
     environ: Mapping[str, str],
     profiles_dir: Path | None = None,
     profiles: bool = True,
+    unset: bool = False,
     readings: Readings | None = None,
 ) -> tuple[Project, list[Diagnostic]]:
     """Read and validate a project.
@@ -213,6 +214,7 @@ def load_project(
         profiles_dir: folder of `profiles.yml`; otherwise the project folder, then `~/.mf`.
         profiles: whether to read `profiles.yml`; without it the target is known by its name alone, and no secret of a
             target needs to be set.
+        unset: take references to an environment that is not set for texts, where a text may stand.
         readings: what is remembered of texts.
 
     Returns:
@@ -222,7 +224,7 @@ def load_project(
     Raises:
         InputError: the project file or the profiles cannot be used, so that nothing else can be read.
     """
-    loading = _Loading(project_file, variables, environ, readings)
+    loading = _Loading(project_file, variables, environ, readings, unset=unset)
     try:
         project, mistakes = loading.load(target, profiles_dir, profiles=profiles)
     except InputError as error:
@@ -255,7 +257,10 @@ class _Loading:
         variables: Mapping[str, Any],
         environ: Mapping[str, str],
         readings: Readings | None = None,
+        *,
+        unset: bool = False,
     ) -> None:
+        self.unset: dict[str, list[Diagnostic]] | None = {} if unset else None
         self.root = project_file.parent
         self.readings = readings
         self.project_file = project_file
@@ -572,16 +577,18 @@ class _Loading:
         for reference in unknown:
             kind = "variable" if reference.kind == "var" else "environment variable"
             near = nearest(reference.name, self.variables if reference.kind == "var" else self.environ)
-            self.mistakes.append(
-                document.diagnostic(
-                    Code.UNKNOWN_VARIABLE,
-                    f"{kind} `{reference.name}` is not set",
-                    reference.path,
-                    help=f"did you mean `{near}`?"
-                    if near
-                    else f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
-                )
+            wrong = document.diagnostic(
+                Code.UNKNOWN_VARIABLE,
+                f"{kind} `{reference.name}` is not set",
+                reference.path,
+                help=f"did you mean `{near}`?"
+                if near
+                else f"set it, or give a default: ${{{reference.kind}:{reference.name}:-default}}",
             )
+            if self.unset is None or reference.kind == "var":
+                self.mistakes.append(wrong)
+            else:
+                self.unset.setdefault(document.name, []).append(wrong)
         self.replaced[document.name] = data
         self.texts.append(document.text)
         for name in environment_names(document.text) & self.environ.keys():
@@ -630,6 +637,11 @@ class _Loading:
         except ValidationError as error:
             for wrong in explained(spec, error):
                 self._wrong(wrong, origin, origins or {})
+            used = {
+                origin.document.name,
+                *(layer.document.name for layers in (origins or {}).values() for layer in layers),
+            }
+            self.mistakes += [unset for name in used for unset in (self.unset or {}).get(name, [])]
             return None
 
     def _wrong(self, wrong: Mistake, own: Origin, origins: Mapping[str, tuple[Origin, ...]]) -> None:

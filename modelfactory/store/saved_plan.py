@@ -40,7 +40,7 @@ class SavedPlan(Record):
     plan_schema: int = Field(alias="schema")
     project: str
     target: str
-    families: list[SavedFamily]
+    families: list[SavedFamily] = Field(min_length=1)
 
 
 def read_plan(file: Path) -> SavedPlan:

@@ -56,15 +56,28 @@ class Store:
     def manifest(self, family: str) -> Manifest | None:
         """Return a family's manifest, or None if it was never published; a family that was renamed keeps its versions.
 
+        Where several of its names have a manifest, it is the one that has gone furthest: a family may have been renamed
+        and built, and renamed back.
+
         Raises:
             InputError: the manifest cannot be read.
         """
+        found = []
         for name in (family, *self.former_names.get(family, ())):
             content = self.place.read(f"{name}/{MANIFEST}")
             if content is not None:
-                found = self.parsed(name, content)
-                return found if name == family else found.moved_to(family)
-        return None
+                manifest = self.parsed(name, content)
+                found.append(manifest if name == family else manifest.moved_to(family))
+        return max(found, key=lambda m: max((v.number for v in m.versions), default=0), default=None)
+
+    def current(self, family: str) -> VersionRecord | None:
+        """Return a family's current version, or None if it was never published.
+
+        Raises:
+            InputError: the manifest cannot be read.
+        """
+        manifest = self.manifest(family)
+        return manifest.version() if manifest else None
 
     def parsed(self, family: str, content: bytes) -> Manifest:
         """Read the content of a family's manifest.

@@ -43,7 +43,9 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     """
     place = store.place
     former = place.edition(f"{family}/{MANIFEST}")
-    manifest = store.manifest(family) if former is None else store.parsed(family, former.content)
+    manifest = store.manifest(family) if store.former_names.get(family) or former is None else None
+    if manifest is None and former is not None:
+        manifest = store.parsed(family, former.content)
     left = leftovers(place, family, manifest)
     if former is None and not only_first(left):
         raise input_error(

@@ -219,6 +219,36 @@ def test_secrets_need_not_be_set_and_are_not_told(folder: Path) -> None:
     assert "${env:LEAST}" in repr(review)
 
 
+def test_a_base_without_the_project_has_nothing_of_it(folder: Path) -> None:
+    git(folder, "checkout", "--quiet", "--orphan", "empty")
+    git(folder, "rm", "-r", "--quiet", "--cached", ".")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "nothing")
+    assert [change for change, *_ in changes(found(folder, "HEAD")).values()] == ["added"] * 3
+
+
+def test_an_environment_that_is_not_set_is_compared_by_reference(folder: Path) -> None:
+    edit(folder, "families/_defaults.yml", "owner: team", "owner: ${env:NOT_SET_ANYWHERE}")
+    edit(folder, "sources/s.yml", "x.parquet", "'${env:NOR_THIS}/x.parquet'")
+    told = found(folder, "HEAD")
+    assert told["families"][0]["owner"] == "${env:NOT_SET_ANYWHERE}"
+    edit(folder, "families/f.yml", "features: [x, z]", "features: [x, z]\n    min_rows: ${env:NO_NUMBER}")
+    result = diff(folder, "HEAD")
+    assert result.exit_code == 2
+    assert "environment variable `NO_NUMBER` is not set" in result.stderr
+
+
+def test_queries_and_links_are_read_wherever_they_are_in_the_tree(folder: Path) -> None:
+    (folder.parent / "shared").mkdir()
+    (folder.parent / "shared/q.tmpl").write_text("select * from {{ source('s') }}", encoding="utf-8")
+    family = "families: [{name: linked, group_by: k, sql_file: ../shared/q.tmpl, features: x, estimator: KMeans}]\n"
+    (folder.parent / "shared/linked.yml").write_text(
+        family.replace("KMeans}", "KMeans, label: null}"), encoding="utf-8"
+    )
+    (folder / "families/linked.yml").symlink_to("../../shared/linked.yml")
+    commit(folder, "a link")
+    assert found(folder, "HEAD")["families"] == []
+
+
 def test_markdown_is_made_for_a_comment(folder: Path) -> None:
     edit(folder, "families/f.yml", "on f.k = s.k", "on f.k = s.k\n      where s.x > 0 -- ``` | <b>")
     edit(folder, "families/f.yml", "alpha: 1.0", "alpha: 2.0")

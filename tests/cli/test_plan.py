@@ -11,6 +11,13 @@ from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
 
+FAMILY = {
+    "name": "f",
+    "current_version": None,
+    "fingerprints": {"definition": "", "metadata": "", "data": "", "environment": ""},
+}
+"""A family of a plan, as a build reads it."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -37,7 +44,11 @@ def test_without_a_census_it_tells_what_the_definitions_tell(folder: Path) -> No
         (None, "cannot read the plan: No such file"),
         ("{", "this is not a plan of modelfactory"),
         ('{"schema": 1}', "this is not a plan of modelfactory"),
-        ('{"schema": 2, "project": "demo", "target": "local", "families": []}', "the plan has schema 2"),
+        ('{"schema": 1, "project": "demo", "target": "local", "families": []}', "this is not a plan of modelfactory"),
+        (
+            json.dumps({"schema": 2, "project": "demo", "target": "local", "families": [FAMILY]}),
+            "the plan has schema 2",
+        ),
     ],
 )
 def test_what_is_no_plan_is_one_message(folder: Path, content: str | None, said: str) -> None:

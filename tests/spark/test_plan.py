@@ -180,7 +180,7 @@ def test_it_is_told_as_text_markdown_and_json(spark: Any, folder: Path) -> None:
     assert "    estimator.params.n_estimators  5 → 9  (families/f.yml:14)" in text
     assert "    4 groups to train: + 1 new  = 3 unchanged; not trained: 1 too_few_rows, 1 null_key" in text
     assert "    groups are known once first is built" in text
-    assert "Plan: 1 to create, 2 to retrain, 0 unchanged, 9 groups to train, about" in text
+    assert "Plan: 1 to create, 2 to retrain, 0 unchanged, 9 groups to train, less than a second of CPU." in text
     markdown = plan_markdown(plan)
     assert "| ~ `forest` | v1 → v2 | definition, data | 5 groups to train: + 1 new = 4 unchanged |" in markdown
     document = json.loads(json.dumps(plan_document(plan)))

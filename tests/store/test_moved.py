@@ -63,3 +63,19 @@ def test_versions_of_the_new_name_without_a_manifest_are_not_removed(renamed: St
     with pytest.raises(InputError, match="has versions and no manifest"), renamed.locked("h"):
         stage_version(renamed, "h", 4, "run4")
     assert list((tmp_path / "h").glob("v000003-*"))
+
+
+def test_a_family_that_is_renamed_back_goes_on_from_where_it_was(renamed: Store, tmp_path: Path) -> None:
+    publish_as_h(renamed)  # `f` has versions 1 and 2, `h` has 3
+    back = Store(tmp_path, {"f": ("h",)})
+    manifest = back.manifest("f")
+    assert manifest is not None
+    assert (manifest.current, [v.number for v in manifest.versions]) == (3, [1, 2, 3])
+    assert next_number(back, "f") == 4
+    made = publish(back, 4)
+    assert [(v.number, v.folder("f")) for v in made.versions] == [(1, "f"), (2, "f"), (3, "h"), (4, "f")]
+    assert Store(tmp_path).manifest("f") == made
+    for number in (1, 2, 3, 4):
+        found = made.version(number)
+        assert found is not None
+        assert read_groups(back.files("f", found, "groups")) == GROUPS
