@@ -43,9 +43,8 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     """
     place = store.place
     former = place.edition(f"{family}/{MANIFEST}")
-    manifest = store.manifest(family) if store.former_names.get(family) or former is None else None
-    if manifest is None and former is not None:
-        manifest = store.parsed(family, former.content)
+    renamed = bool(store.former_names.get(family))  # then another of its names may have gone further
+    manifest = store.manifest(family) if former is None or renamed else store.parsed(family, former.content)
     left = leftovers(place, family, manifest)
     if former is None and not only_first(left):
         raise input_error(
