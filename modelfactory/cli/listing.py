@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from modelfactory.cli.console import Console
 from modelfactory.cli.options import Output
-from modelfactory.cli.resolved import resolved_row, resolved_table
 from modelfactory.cli.tables import csv_text, family_table, group_rows, key_values, show_tables
 from modelfactory.commands.events import json_value
 from modelfactory.commands.inspect import FamilyDetails, FamilyListing
-from modelfactory.commands.resolving import ResolvedValue
 from modelfactory.diagnostics import Code, did_you_mean, input_error
 from modelfactory.plan.outcomes import GROUP_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from modelfactory.commands.resolving import ResolvedValue
 
 
 def write_families(
@@ -91,6 +91,8 @@ def write_details(console: Console, details: FamilyDetails, *, as_json: bool, no
 
 def write_resolved(console: Console, family: str, values: Sequence[ResolvedValue], *, as_json: bool) -> None:
     """Write every single value of a family and where it comes from."""
+    from modelfactory.cli.resolved import resolved_row, resolved_table
+
     if as_json:
         rows = [json_value(resolved_row(value)) for value in values]
         console.data(json.dumps(rows, ensure_ascii=False, allow_nan=False))

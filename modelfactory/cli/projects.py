@@ -11,7 +11,7 @@ import typer
 
 from modelfactory.cli.options import Exclude, Paths, Select, Selector, State
 from modelfactory.cli.running import Invocation, choice_of, command
-from modelfactory.diagnostics import Code, InputError, MfError, counted, input_error
+from modelfactory.diagnostics import InputError, MfError, counted
 
 if TYPE_CHECKING:
     from modelfactory.commands.project_options import ProjectOptions
@@ -56,17 +56,15 @@ def debug(
 
 def parse(call: Invocation, paths: Paths = None) -> None:
     """Check the whole project and report every mistake at once; of files, the projects that they belong to."""
-    from modelfactory.commands.fmt import project_folders
-
     call.console.diagnostics_are_data = True
     if paths is None or call.options.project_dir is not None:
         _parse(call, call.options)
         return
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise input_error(Code.UNREADABLE, "there is no such file or folder", file=missing[0])
+    from modelfactory.project.files import check_paths, find_projects
+
+    check_paths(paths)
     ends = [0]
-    for folder in project_folders(paths):
+    for folder in find_projects(paths):
         try:
             _parse(call, dataclasses.replace(call.options, project_dir=folder))
         except MfError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import re
@@ -100,14 +101,13 @@ def command(
     """
 
     def registered(function: Callable[..., None]) -> Callable[..., None]:
-        shared = inspect.signature(_of_project if project else _of_all)
-        hints = {**get_type_hints(function, include_extras=True), **get_type_hints(_of_project, include_extras=True)}
-        _, *own = inspect.signature(function).parameters.values()
-        parameters = [p.replace(annotation=hints[p.name]) for p in (*own, *shared.parameters.values())]
+        of_all = _parameters(_of_all)
+        _, *own = _parameters(function)
+        parameters = [*own, *(_parameters(_of_project) if project else ()), *of_all]
 
         def run(**given: Any) -> None:
             wanted = {p.name: given.pop(p.name) for p in own}
-            console_options = {name: given.pop(name) for name in inspect.signature(_of_all).parameters}
+            console_options = {p.name: given.pop(p.name) for p in of_all}
             with _console(**console_options) as console:
                 function(Invocation(console=console, **given), **wanted)
 
@@ -118,6 +118,13 @@ def command(
         return run
 
     return registered
+
+
+@functools.cache
+def _parameters(function: Callable[..., None]) -> tuple[inspect.Parameter, ...]:
+    """Return the parameters of a function with their annotations evaluated, as Typer needs them."""
+    hints = get_type_hints(function, include_extras=True)
+    return tuple(p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values())
 
 
 class _Command(TyperCommand):
@@ -143,13 +150,8 @@ def _of_project(
     target: Target = None,
     variables: Vars = "",
     profiles_dir: ProfilesDir = None,
-    diagnostics: Diagnostics = DiagnosticsFormat.TEXT,
-    warn_error: WarnError = False,
-    log_format: Log = LogFormat.TEXT,
-    quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
-    """Stand for the options of every command on a project."""
+    """Stand for the options that every command on a project has more than others."""
 
 
 def _of_all(

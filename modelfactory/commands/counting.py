@@ -14,6 +14,7 @@ from modelfactory.spark.census import CensusTable, take_census
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.store.groups import read_measured
+from modelfactory.store.manifest import VersionRecord
 from modelfactory.store.store import Store
 from modelfactory.store.versions import MODELS
 
@@ -102,9 +103,8 @@ def census_of(
     return found
 
 
-def measured_before(store: Store, step: TrainStep) -> Measured | None:
-    """Return what the fits of the same definition took last time, if they are known."""
-    version = store.current(step.family)
+def measured_before(store: Store, step: TrainStep, version: VersionRecord | None) -> Measured | None:
+    """Return what the fits of the same definition took in the current version, if they are known."""
     if version is None or version.fingerprints.definition != step.definition_fingerprint:
         return None
     return read_measured(store.files(step.family, version, MODELS))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import itertools
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error, warning
 from modelfactory.project.files import (
-    PROJECT_FILES,
     SUFFIXES,
+    absolute,
+    check_paths,
     find_definition_files,
     find_project_file,
+    find_projects,
     read_document,
 )
 from modelfactory.project.formatting import PROFILES, SELECTORS, format_text, holds_secrets, order_of
@@ -113,19 +113,13 @@ def format_paths(paths: Sequence[Path], project_dir: Path | None, environ: Mappi
     Raises:
         InputError: a path does not exist.
     """
-    missing = [
-        input_error(Code.UNREADABLE, "there is no such file or folder", file=path)
-        for path in paths
-        if not path.exists()
-    ]
-    if missing:
-        raise InputError(*(diagnostic for error in missing for diagnostic in error.diagnostics))
+    check_paths(paths)
     result = Formatting()
     known: dict[Path, frozenset[Path]] = {}
     chosen: dict[Path, Path] = {}
-    for path in map(_absolute, paths):
+    for path in map(absolute, paths):
         found: dict[Path, Path] = {}
-        for root in [_absolute(project_dir)] if project_dir else project_folders([path]):
+        for root in [absolute(project_dir)] if project_dir else find_projects([path]):
             if root not in known:
                 known[root] = frozenset()
                 try:
@@ -154,25 +148,10 @@ def project_files(project_file: Path, environ: Mapping[str, str]) -> Iterator[Pa
     files = {project_file: None}
     for key in ("source_paths", "family_paths"):
         for folder in _folders(values, key):
-            files |= dict.fromkeys(map(_absolute, find_definition_files(root / folder)))
+            files |= dict.fromkeys(map(absolute, find_definition_files(root / folder)))
     for stem in (SELECTORS, PROFILES):
         files |= dict.fromkeys(root / f"{stem}{suffix}" for suffix in SUFFIXES if (root / f"{stem}{suffix}").is_file())
     yield from sorted(files)
-
-
-def project_folders(paths: Iterable[Path]) -> list[Path]:
-    """Return the folders of the projects that some files and folders are in, and of those below the folders."""
-    found = set()
-    for path in map(_absolute, paths):
-        found |= set(itertools.islice(filter(_is_project, [path, *path.parents]), 1))
-        for folder, folders, _ in os.walk(path):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            found |= set(filter(_is_project, [Path(folder)]))
-    return sorted(found)
-
-
-def _is_project(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in PROJECT_FILES)
 
 
 def _folders(values: Mapping[str, Any], key: str) -> list[str]:
@@ -206,10 +185,6 @@ def _format(file: Path, root: Path, base: Path, result: Formatting) -> None:
         result.warnings.append(warning(Code.CANNOT_FORMAT, f"the file is left as it is: {reason}", file=document.name))
         after = before
     result.files.append(Formatted(file, document.name, before, after, secret))
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - a link is not followed, `..` is resolved
 
 
 def _name(file: Path) -> str:

@@ -21,7 +21,7 @@ _OLD, _NEW, _TRAINED = "_mf_old", "_mf_new", "_mf_trained"
 
 
 def foresee(
-    step: TrainStep, found: CensusTable, schedule: Schedule, published: Sequence[Any], *, slots: int
+    step: TrainStep, found: CensusTable, schedule: Schedule, published: Sequence[Any], *, slots: int, comparable: bool
 ) -> PlannedGroups:
     """Say what will become of the groups of a census.
 
@@ -31,6 +31,7 @@ def foresee(
         schedule: what was decided of each group.
         published: files of the current version's group table; none if there is no version.
         slots: how many tasks Spark runs at once.
+        comparable: whether the version was trained on the same columns of the same input.
 
     Raises:
         InputError: the group table cannot be read.
@@ -48,6 +49,7 @@ def foresee(
         median_rows=int(np.median(rows[to_train])) if len(to_train) else 0,
         cpu_seconds=total,
         wall_seconds=max(total / slots, float(seconds.max(initial=0.0))),
+        comparable=comparable,
         heaviest=tuple(
             HeavyGroup(key=key, rows=int(rows[i]), cpu_seconds=float(seconds[i]))
             for key, i in zip(keys, heaviest.tolist(), strict=True)

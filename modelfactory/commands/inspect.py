@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.commands.resolving import ResolvedValue, resolved_values
 from modelfactory.commands.review import FamilyReview
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
@@ -21,6 +20,8 @@ from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from modelfactory.commands.resolving import ResolvedValue
 
 State = Literal["current", "modified", "never built", "unreadable"]
 
@@ -242,6 +243,8 @@ def resolve_family(workspace: Workspace, name: str, *, given: Iterable[str]) -> 
     """
     family = known_family(workspace, name)
     step = next(step for step in workspace.plan.steps if step.family == name)
+    from modelfactory.commands.resolving import resolved_values
+
     values = resolved_values(
         workspace.project, step, family, facts=workspace.facts, given=given, environ=workspace.environ
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.launching import launched
-from modelfactory.commands.opening import built_on, open_inputs
+from modelfactory.commands.opening import open_inputs
 from modelfactory.commands.plans import BuildPlan, PlannedFamily
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.provenance import place_of
@@ -112,9 +112,10 @@ def _without_census(workspace: Workspace, libraries: Mapping[str, str] | None) -
     versions = {step.family: workspace.store.current(step.family) for step in steps}
     old = {name: known_of(version) for name, version in versions.items() if version}
     compared = compare(old, {step.family: Known.of(step) for step in steps}, former_names={})
-    waiting = built_on(steps)
     return [
-        _planned(workspace, step, comparison, versions[step.family], libraries, waits=step.family in waiting)
+        _planned(
+            workspace, step, comparison, versions[step.family], libraries, [ref for ref in step.refs if ref in versions]
+        )
         for step, comparison in zip(steps, compared, strict=True)
     ]
 
@@ -125,34 +126,25 @@ def _planned(
     comparison: Comparison,
     version: VersionRecord | None,
     libraries: Mapping[str, str] | None,
-    *,
-    waits: bool,
+    waits_for: Sequence[str],
 ) -> PlannedFamily:
     family = workspace.family(step.family)
     differing = _differing(version.libraries, libraries) if version and libraries else {}
     deciding = [change for change in comparison.changes if change.kind.decides_models]
     changed = bool(deciding or comparison.parents_changed or differing)
-    planned = {other.family for other in workspace.plan.steps}
     return PlannedFamily(
         name=step.family,
         action="create" if version is None else "retrain" if changed else "repeat",
         current=version.number if version else None,
         changes=tuple(
-            ReviewedChange(
-                path=".".join(change.path),
-                old=change.old,
-                new=change.new,
-                kind=change.kind,
-                old_at=None,
-                new_at=place_of(workspace.project, family, change.path),
-            )
+            ReviewedChange.of(change, old_at=None, new_at=place_of(workspace.project, family, change.path))
             for change in comparison.changes
         ),
         parents_changed=comparison.parents_changed,
         data_changed=None,
         libraries=differing,
         groups=None,
-        waits_for=tuple(ref for ref in step.refs if ref in planned) if waits else (),
+        waits_for=tuple(waits_for),
         fingerprints=Fingerprints(
             definition=step.definition_fingerprint,
             metadata=step.metadata_fingerprint,
@@ -179,7 +171,7 @@ def _counted(
     from modelfactory.spark.session import cancel_jobs, pin_settings, slots_of
 
     steps = {step.family: step for step in workspace.plan.steps}
-    later = built_on(steps.values())
+    later = {family.name for family in planned if family.waits_for}
     found: list[PlannedFamily] = []
     mistakes: list[Diagnostic] = []
 
@@ -190,8 +182,8 @@ def _counted(
         slots = slots_of(spark)
         for family in planned:
             try:
-                known = family.name in later
-                found.append(family if known else _with_groups(family, steps[family.name], workspace, censuses, slots))
+                waits = family.name in later
+                found.append(family if waits else _with_groups(family, steps[family.name], workspace, censuses, slots))
             except InputError as error:
                 mistakes.extend(error.diagnostics)
         return slots
@@ -210,17 +202,17 @@ def _with_groups(
 
     declared = workspace.family(step.family)
     counted = census_of(step, declared, censuses, workspace.environ, lambda: None)
-    schedule = schedule_groups(step, counted.census, slots=slots, measured=measured_before(workspace.store, step))
     version = workspace.store.current(step.family)
+    measured = measured_before(workspace.store, step, version)
+    schedule = schedule_groups(step, counted.census, slots=slots, measured=measured)
     files = [] if version is None else workspace.store.files(step.family, version, "groups")
     data = data_fingerprint(counted)
     comparable = not any(change.path.partition(".")[0] in _DECIDE_ROWS for change in family.changes)
     changed = version is not None and version.fingerprints.data != data if comparable else None
-    groups = foresee(step, counted, schedule, files, slots=slots)
     return dataclasses.replace(
         family,
         action="retrain" if changed and family.action == "repeat" else family.action,
         data_changed=changed,
-        groups=dataclasses.replace(groups, comparable=comparable),
+        groups=foresee(step, counted, schedule, files, slots=slots, comparable=comparable),
         fingerprints=family.fingerprints.model_copy(update={"data": data}),
     )

@@ -53,7 +53,7 @@ class PlannedGroups:
     cpu_seconds: float
     wall_seconds: float
     heaviest: tuple[HeavyGroup, ...]
-    comparable: bool = True
+    comparable: bool
 
     @property
     def to_train(self) -> int:

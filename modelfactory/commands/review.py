@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from modelfactory.commands.revisions import files_at, revisions_of
 from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Severity
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
 from modelfactory.plan.compiler import compile_plan
-from modelfactory.plan.meaning import MISSING, ChangeKind, Meaning
+from modelfactory.plan.meaning import MISSING, Change, ChangeKind, Meaning
 from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import Plan, TrainStep
 from modelfactory.project.files import Readings, find_project_file
+from modelfactory.project.graph import Graph
 from modelfactory.project.loading import Family, Project, load_project, load_target
 from modelfactory.store.manifest import VersionRecord
 from modelfactory.store.store import Store
@@ -48,6 +50,12 @@ class ReviewedChange:
     kind: ChangeKind
     old_at: Place | None
     new_at: Place | None
+
+    @classmethod
+    def of(cls, change: Change, *, old_at: Place | None, new_at: Place | None) -> ReviewedChange:
+        """Give a change its places."""
+        path = ".".join(change.path)
+        return cls(path=path, old=change.old, new=change.new, kind=change.kind, old_at=old_at, new_at=new_at)
 
     def document(self) -> dict[str, Any]:
         """Return the change as plain data for JSON; a side that has no value has no key."""
@@ -144,7 +152,7 @@ UNREADABLE = Known(meaning=None, definition="", metadata="", parents="")
 """What is known of a family whose definition has a mistake."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Side:
     """A project as it is in one place, with its steps."""
 
@@ -158,8 +166,20 @@ class _Side:
         declared = [*(family.name for family in self.project.families), *(self.project.broken_families or ())]
         return dict.fromkeys(declared, UNREADABLE) | {name: Known.of(step) for name, step in self.steps.items()}
 
-    def family(self, name: str) -> Family | None:
-        return next((family for family in self.project.families if family.name == name), None)
+    @cached_property
+    def families(self) -> dict[str, Family]:
+        return {family.name: family for family in self.project.families}
+
+    @cached_property
+    def graph(self) -> Graph:
+        nodes = tuple(self.steps)
+        parents = {name: tuple(p for p in step.parents if p in self.steps) for name, step in self.steps.items()}
+        return Graph(nodes, parents)
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """Return the families that depend on one, and those behind them, in the order of the plan."""
+        found = self.graph.descendants(name)
+        return tuple(node for node in self.graph.nodes if node in found)
 
 
 def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bool | None = None) -> Review:
@@ -178,27 +198,25 @@ def review_revisions(options: ProjectOptions, written: str, *, look_at_store: bo
     with ExitStack() as stack:
         # Most files are the same on both sides.
         readings = stack.enter_context(remembered_readings(root, options.environ))
-        old = _read_base(stack.enter_context(files_at(root, base)), options, readings)
+        old, base_mistakes = _read_base(stack.enter_context(files_at(root, base)), options, readings)
         new = _read(root if head is None else stack.enter_context(files_at(root, head)), options, readings)
         if any(mistake.severity == Severity.ERROR for mistake in new.mistakes):
             raise InputError(*new.mistakes)
         names = {name: tuple(new.project.former_names(name)) for name in new.project.moved}
-        before = old.known if isinstance(old, _Side) else {}
+        before = old.known if old else {}
         # Where a file cannot be read, what seems to be new may be in it.
-        unread = old.project.broken_families is None if isinstance(old, _Side) else bool(old)
-        if unread:
+        if old.project.broken_families is None if old else base_mistakes:
             before = {name: UNREADABLE for name in new.steps if not names.get(name)} | before
         compared = compare(before, new.known, former_names=names)
         store, problem = _store(root, new.project, options, look_at_store)
-        side = old if isinstance(old, _Side) else None
-        families = [_reviewed(c, side, new, store) for c in compared if c.change != "unchanged"]
+        families = [_reviewed(c, old, new, store) for c in compared if c.change != "unchanged"]
     return Review(
         project=new.project.spec.name,
         base=base.shown,
         head=WORKING_TREE if head is None else head.shown,
         families=_gravest_first(families),
         unchanged=len(compared) - len(families),
-        base_mistakes=old.mistakes if isinstance(old, _Side) else old,
+        base_mistakes=base_mistakes,
         store_problem=problem,
     )
 
@@ -243,13 +261,16 @@ def known_of(version: VersionRecord) -> Known:
     )
 
 
-def _read_base(folder: Path, options: ProjectOptions, readings: Readings) -> _Side | tuple[Diagnostic, ...]:
-    """Read the side that is compared with; return what is wrong, or nothing, where there is no project to read."""
+def _read_base(
+    folder: Path, options: ProjectOptions, readings: Readings
+) -> tuple[_Side | None, tuple[Diagnostic, ...]]:
+    """Return the side that is compared with, None if it has no project that can be read, and what is wrong with it."""
     try:
-        return _read(folder, options, readings)
+        side = _read(folder, options, readings)
     except InputError as error:
         missing = all(diagnostic.code == Code.NO_PROJECT for diagnostic in error.diagnostics)
-        return () if missing else error.diagnostics
+        return None, () if missing else error.diagnostics
+    return side, side.mistakes
 
 
 def _read(folder: Path, options: ProjectOptions, readings: Readings) -> _Side:
@@ -292,7 +313,7 @@ def _store(
 def _reviewed(comparison: Comparison, old: _Side | None, new: _Side, store: Store | None) -> FamilyReview:
     """Describe a family; `old` is None where the old side has no files."""
     name, before = comparison.family, comparison.former or comparison.family
-    was, now = old.family(before) if old else None, new.family(name)
+    was, now = old.families.get(before) if old else None, new.families.get(name)
     former_step = old.steps.get(before) if old else None
     step = new.steps.get(name) or former_step
     declared = now or was
@@ -302,11 +323,8 @@ def _reviewed(comparison: Comparison, old: _Side | None, new: _Side, store: Stor
         change=comparison.change,
         kind=comparison.kind,
         changes=tuple(
-            ReviewedChange(
-                path=".".join(change.path),
-                old=change.old,
-                new=change.new,
-                kind=change.kind,
+            ReviewedChange.of(
+                change,
                 old_at=None if was is None or old is None else place_of(old.project, was, change.path),
                 new_at=None if now is None else place_of(new.project, now, change.path),
             )
@@ -316,7 +334,7 @@ def _reviewed(comparison: Comparison, old: _Side | None, new: _Side, store: Stor
         like=comparison.like,
         owner=step.meaning.metadata.get("owner") if step else None,
         at=None if declared is None else declared.origin.place,
-        dependents=_dependents(name, (new if now or old is None else old).steps.values()),
+        dependents=(new if now or old is None else old).dependents(name),
         trained=None if store is None else _trained(store, comparison, former_step, new.steps.get(name)),
     )
 
@@ -324,20 +342,6 @@ def _reviewed(comparison: Comparison, old: _Side | None, new: _Side, store: Stor
 def _gravest_first(families: Iterable[FamilyReview]) -> tuple[FamilyReview, ...]:
     order = [*ChangeKind, None]
     return tuple(sorted(families, key=lambda family: order.index(family.kind)))
-
-
-def _dependents(name: str, steps: Iterable[TrainStep]) -> tuple[str, ...]:
-    """Return the families that depend on one, and those behind them, in the order of the plan."""
-    steps = list(steps)
-    found: dict[str, None] = {}
-    asked = [name]
-    while asked:
-        parent = asked.pop(0)
-        for step in steps:
-            if (parent in step.refs or step.fallback == parent) and step.family not in found:
-                found[step.family] = None
-                asked.append(step.family)
-    return tuple(step.family for step in steps if step.family in found)
 
 
 def _trained(store: Store, comparison: Comparison, old: TrainStep | None, new: TrainStep | None) -> Trained | None:

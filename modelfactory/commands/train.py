@@ -70,7 +70,8 @@ def train_family(
     found = census_of(step, family, censuses, workspace.environ, go_on)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
-    schedule = schedule_groups(step, found.census, slots=slots, measured=measured_before(store, step))
+    measured = measured_before(store, step, store.current(step.family))
+    schedule = schedule_groups(step, found.census, slots=slots, measured=measured)
     reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
     go_on()
     with store.locked(step.family, run_id=run.run_id) as hold:

@@ -116,7 +116,8 @@ class ReadProject:
         if self.refused:
             choice = EVERYTHING  # whatever is chosen, the mistakes are what is told
         facts = learn_classes(project, cache_folder(options.environ))
-        review = functools.cache(lambda: self.review(facts, choice.state))
+        whole_plan = functools.cache(lambda: compile_plan(project, project.families, facts, options.environ))
+        review = functools.cache(lambda: self._review(whole_plan, choice.state))
         chosen = choose_families(
             project,
             options.environ,
@@ -124,9 +125,12 @@ class ReadProject:
             states=lambda: states_of(review(), [family.name for family in project.families]),
         )
         names = {family.name for family in chosen.families}
-        compiled = [f for f in project.families if whole or f.name in names or f.name in chosen.unknown]
-        plan, more = compile_plan(project, compiled, facts, options.environ)
-        more += check_partial(project, facts, options.environ)
+        if whole:
+            plan, found_by_compiler = whole_plan()
+        else:
+            compiled = [f for f in project.families if f.name in names or f.name in chosen.unknown]
+            plan, found_by_compiler = compile_plan(project, compiled, facts, options.environ)
+        more = found_by_compiler + check_partial(project, facts, options.environ)
         if columns:
             more += _check_data(project, chosen.families, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)
@@ -149,11 +153,11 @@ class ReadProject:
             by_default=chosen.by_default,
         )
 
-    def review(self, facts: Mapping[str, ClassFacts], state: str | None) -> Review:
+    def _review(self, whole_plan: Callable[[], tuple[Plan, list[Diagnostic]]], state: str | None) -> Review:
         """Compare the whole project with an earlier state.
 
         Args:
-            facts: what is known of its classes.
+            whole_plan: compiles all of its families.
             state: a git revision; the store if None.
 
         Raises:
@@ -165,7 +169,7 @@ class ReadProject:
             raise input_error(Code.BAD_OPTION, message, help=state.split("..")[0] or None)
         if state is not None:
             return review_revisions(options, state, look_at_store=False)
-        plan, mistakes = compile_plan(project, project.families, facts, options.environ)
+        plan, mistakes = whole_plan()
         if _any_error((*self.mistakes, *mistakes)):
             raise InputError(*self.mistakes, *mistakes)
         return review_store(project, plan, store_of(project))

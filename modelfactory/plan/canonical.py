@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -169,20 +167,11 @@ def _written(value: Any, by_path: Mapping[str, ClassFacts]) -> Any:
 
 def _is_default(value: Any, known: ClassFacts, name: str) -> bool:
     parameter = known.parameters.get(name)
-    if parameter is None or parameter.default is None:
+    if parameter is None or parameter.default in (None, parameter.default_value):  # not plain data
         return False
-    default = real_where_meant(_default_value(parameter.default), parameter)
+    default = real_where_meant(parameter.default_value, parameter)
     return repr(_listed(default)) == repr(_listed(value))  # 1 is not true, and nan is nan
 
 
 def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-@functools.cache
-def _default_value(text: str) -> Any:
-    """Return the value of a default as Python writes it; what is no plain value equals nothing."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return object()

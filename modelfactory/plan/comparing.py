@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -101,7 +102,7 @@ def compare(
     removed = {name: known.definition for name, known in gone.items()}
     like = {name: _only(other for other, d in removed.items() if d == mine) for name, mine in added.items()}
     unlike = {removed_name: name for name, removed_name in like.items() if removed_name is not None}
-    found = [_with_like(c, like.get(c.family)) for c in found]
+    found = [dataclasses.replace(c, like=like.get(c.family)) for c in found]
     return (*found, *(Comparison(family=name, change="removed", like=unlike.get(name)) for name in gone))
 
 
@@ -117,9 +118,3 @@ def _changes(old: Known, new: Known) -> tuple[Change, ...]:
 def _only(names: Iterable[str]) -> str | None:
     found = list(names)
     return found[0] if len(found) == 1 else None
-
-
-def _with_like(comparison: Comparison, like: str | None) -> Comparison:
-    if like is None:
-        return comparison
-    return Comparison(family=comparison.family, change=comparison.change, like=like)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import graphlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from modelfactory.plan.steps import (
     TrainStep,
 )
 from modelfactory.project.classes import NO_DEFAULT, ClassFacts, ClassKind, nested_class
+from modelfactory.project.graph import Graph
 from modelfactory.project.loading import Family, Project
 from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
@@ -79,20 +79,14 @@ def compile_plan(
 
 def _circles(steps: Mapping[str, TrainStep], families: Mapping[str, Family]) -> Iterator[Diagnostic]:
     """Yield each circle of families that read each other or stand in for each other."""
-    edges = {name: [*step.refs, *([step.fallback] if step.fallback else [])] for name, step in steps.items()}
-    while True:
-        try:
-            graphlib.TopologicalSorter(edges).prepare()
-        except graphlib.CycleError as error:
-            circle: list[str] = list(reversed(error.args[1]))  # each reads the next
-            first, second = circle[:2]
-            path = ("fallback",) if steps[first].fallback == second else (steps[first].input_key,)
-            yield families[first].diagnostic(
-                Code.CYCLE, f"families depend on each other in a circle: {' → '.join(circle)}", path
-            )
-            edges[first] = [name for name in edges[first] if name != second]
-        else:
-            return
+    parents = {name: tuple(parent for parent in step.parents if parent in steps) for name, step in steps.items()}
+    while circle := Graph(tuple(steps), parents).find_cycle():
+        first, second = circle[:2]
+        path = ("fallback",) if steps[first].fallback == second else (steps[first].input_key,)
+        yield families[first].diagnostic(
+            Code.CYCLE, f"families depend on each other in a circle: {' → '.join(circle)}", path
+        )
+        parents[first] = tuple(name for name in parents[first] if name != second)
 
 
 def _behind_what_they_read(steps: Mapping[str, TrainStep]) -> dict[str, TrainStep]:
@@ -239,7 +233,8 @@ class _FamilyCompiler:
 
     def _with_references(self) -> Mapping[str, Any]:
         """Return the definition as it is written, its variables followed and the environment by reference."""
-        return resolve_variables(self.family.definition, self.project.variables)
+        definition = self.family.definition
+        return resolve_variables(definition, self.project.variables) if "${var:" in str(definition) else definition
 
     # Columns ----------------------------------------------------------------------------------------------------
 

@@ -223,6 +223,11 @@ class TrainStep:
     parents_fingerprint: str = ""
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """The families that it depends on: those it reads, and the one that stands in for it."""
+        return (*self.refs, *([self.fallback] if self.fallback is not None else []))
+
+    @property
     def input_path(self) -> tuple[str, ...]:
         """Where in the definition it is written which rows there are."""
         return ("where",) if self.where is not None else (self.input_key,)

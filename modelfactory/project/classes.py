@@ -108,11 +108,8 @@ class Parameter:
 
     @property
     def default_value(self) -> Any:
-        """The default as plain data; its text where it is none."""
-        try:
-            return ast.literal_eval(self.default or "None")
-        except (ValueError, SyntaxError):
-            return self.default
+        """The default as plain data; its text where it is none, which no plain default equals."""
+        return _plain_default(self.default or "None")
 
     def text(self) -> str:
         """Say the forms and the default in words."""
@@ -122,6 +119,14 @@ class Parameter:
             written = {"None": "null", "True": "true", "False": "false"}.get(self.default, self.default)
             parts.append(f"default {written}")
         return ", ".join(parts)
+
+
+@functools.cache
+def _plain_default(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
+import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
@@ -94,7 +96,7 @@ def find_project_file(folder: Path, *, search_parents: bool) -> Path:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise input_error(Code.NO_PROJECT, f"project folder `{folder}` {what}")
     for candidate in (folder, *folder.parents) if search_parents else (folder,):
-        found = [candidate / name for name in PROJECT_FILES if (candidate / name).is_file()]
+        found = _project_files(candidate)
         if len(found) > 1:
             names = " and ".join(f"`{path.name}`" for path in found)
             raise input_error(
@@ -109,6 +111,40 @@ def find_project_file(folder: Path, *, search_parents: bool) -> Path:
         f"no project file in `{folder}`" + (" or any folder above it" if search_parents else ""),
         help="`mf init DIR` makes a project; `--project-dir DIR` names one",
     )
+
+
+def check_paths(paths: Iterable[Path]) -> None:
+    """See that files and folders are there.
+
+    Raises:
+        InputError: with each that is not.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        message = "there is no such file or folder"
+        raise InputError(
+            *(Diagnostic(code=Code.UNREADABLE, message=message, place=Place(file=str(p))) for p in missing)
+        )
+
+
+def find_projects(paths: Iterable[Path]) -> list[Path]:
+    """Return the folders of the projects that some files and folders are in, and of those below the folders."""
+    found: set[Path] = set()
+    for path in map(absolute, paths):
+        found |= set(itertools.islice(filter(_project_files, [path, *path.parents]), 1))
+        for folder, folders, _ in os.walk(path):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found |= set(filter(_project_files, [Path(folder)]))
+    return sorted(found)
+
+
+def absolute(path: Path) -> Path:
+    """Return a path from the root, with no `..` in it and links as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - a link is not followed, `..` is resolved
+
+
+def _project_files(folder: Path) -> list[Path]:
+    return [folder / name for name in PROJECT_FILES if (folder / name).is_file()]
 
 
 def find_definition_files(folder: Path) -> Iterator[Path]:
