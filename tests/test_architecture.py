@@ -13,10 +13,12 @@ from support import PROJECTS, ROOT
 
 PACKAGE = ROOT / "modelfactory"
 FLOORS = {
-    "cli": 6,
-    "commands": 5,
-    "spark": 4,
-    "store": 4,
+    "cli": 8,
+    "commands": 7,
+    "serving": 6,
+    "spark": 5,
+    "store": 5,
+    "scoring": 4,
     "training": 3,
     "plan": 2,
     "project": 1,
@@ -28,17 +30,17 @@ HOMES = {
     "rich": {"cli"},
     "pyspark": {"spark"},
     "py4j": {"spark"},
-    "sklearn": {"training"},
+    "sklearn": {"training", "scoring"},
     "joblib": {"training"},
     "threadpoolctl": {"training"},
     "jinja2": {"plan"},
     "pydantic": {"project", "store"},
     "yaml": {"project"},
     "tomllib": {"project"},
-    "pandas": {"training"},
+    "pandas": {"training", "scoring", "serving"},
     "obstore": {"store"},
-    "pyarrow": {"training", "store", "spark", "commands"},
-    "numpy": {"training", "plan", "spark", "commands"},
+    "pyarrow": {"training", "scoring", "store", "spark", "serving", "commands"},
+    "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "commands"},
 }
 WORKER_ONLY = {"numpy", "pandas", "pyarrow", "sklearn", "joblib", "threadpoolctl"}
 

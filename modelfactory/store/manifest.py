@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,6 +80,28 @@ class FeatureRecord(Record):
     type: str
 
 
+class GlobalModelRecord(Record):
+    """What came of the model of all groups' rows, which stands in where a family says `fallback: global`.
+
+    Attributes:
+        status: as of a group.
+        n_rows: rows that it could learn from.
+        n_train: rows that it was fitted on: all, or a sample.
+    """
+
+    status: str
+    n_rows: int
+    n_train: int = 0
+    n_test: int = 0
+    metrics: dict[str, float] = {}
+    baseline: dict[str, float] = {}
+    fit_seconds: float | None = None
+    model_bytes: int | None = None
+    model_sha256: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+
 class VersionRecord(Record):
     """One published training of a family.
 
@@ -89,6 +111,11 @@ class VersionRecord(Record):
         sources: what the query read, and how.
         refs: version of each family whose group table the query read.
         family: the name under which it was published, if the family has another now.
+        label_type: type in which the models of a classifier see the label: `boolean`, `bigint`, `double` or `string`;
+            None where it was not recorded.
+        classes: all classes that a model of the version knows, as text, sorted; None where they were not recorded.
+        container: whether models were fitted from a NumPy matrix or from a pandas DataFrame.
+        global_model: the model of all rows, where the family has one.
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
@@ -115,6 +142,10 @@ class VersionRecord(Record):
     label: str | None
     task: str
     features: list[FeatureRecord]
+    label_type: str | None = None
+    classes: list[str] | None = None
+    container: Literal["matrix", "frame"] = "frame"
+    global_model: GlobalModelRecord | None = None
     statuses: dict[str, int]
     rows: int
     rows_without_label: int

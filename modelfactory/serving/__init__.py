@@ -1,0 +1,1 @@
+"""The Python interface: stores, families, models and predictions."""
