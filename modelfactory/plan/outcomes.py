@@ -25,6 +25,34 @@ FAULTS = frozenset({Status.FAILED, Status.TIMED_OUT, Status.CRASHED})
 """Statuses that count against `max_failed`."""
 
 
+class Reason(StrEnum):
+    """Why no model of its own group answered a row, besides the statuses of groups that have none."""
+
+    UNSEEN = "unseen"
+    """The group is not in the version's group table."""
+    MISSING_VALUES = "missing_values"
+    """A feature is null or NaN, and the model takes none such."""
+    INFINITE_VALUES = "infinite_values"
+    """A feature is infinite, and the model takes none such."""
+    INEXACT_NUMBERS = "inexact_numbers"
+    """A feature is a whole number that a double cannot hold."""
+    PREDICT_FAILED = "predict_failed"
+    """The model raised; the error stands behind it."""
+
+
+OWN, NONE, GLOBAL = "group", "none", "global"
+"""Who serves a row: the model of its own group, nobody; and the name of the model of all rows among fallbacks."""
+
+
+def fallback_name(name: str) -> str:
+    """Return what `served_by` says where a fallback answers: the family's name, or `global`."""
+    return f"fallback:{name}"
+
+
+ANSWER_COLUMNS = ("prediction", "probability", "model_version", "served_by", "reason")
+"""Columns that scoring adds to a row; `probability` for classifiers only."""
+
+
 def digest_text(n: int, high: int, low: int) -> str:
     """Write the digest of a group's usable rows, which does not depend on their order.
 

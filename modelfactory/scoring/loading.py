@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -33,3 +33,7 @@ def load_model(data: bytes, *, format: str, sha256: str, packages: Collection[st
     if format == COMPRESSED:
         data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
     return pickle.loads(data)
+
+
+def check_versions(libraries: Mapping[str, str], *, allow_mismatch: bool) -> None:
+    """Provisional."""

@@ -244,12 +244,9 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
     inexact: list[Column] = []
 
     def number(column: str, name: str) -> None:
-        travel[name] = _as_double(F.col(quoted(column)), types[column])
+        travel[name] = as_double(F.col(quoted(column)), types[column])
         if isinstance(types[column], T.LongType | T.DecimalType) and name != TIME:
-            given = F.col(quoted(column))
-            beyond = (given > F.lit(EXACT_LIMIT)) | (given < F.lit(-EXACT_LIMIT))
-            back = given.cast("double").try_cast(types[column])
-            inexact.append(F.coalesce(beyond & ~given.eqNullSafe(back), F.lit(False)))
+            inexact.append(inexact_number(F.col(quoted(column)), types[column]))
 
     for i, feature in enumerate(step.fit.features):
         if feature.kind == "numeric":
@@ -279,7 +276,16 @@ def identity(keys: tuple[str, ...]) -> Column:
     return hashed([F.col(quoted(key)) for key in keys])
 
 
-def _as_double(column: Column, kind: T.DataType) -> Column:
+def inexact_number(column: Column, kind: T.DataType) -> Column:
+    """Tell whether a whole number is one that a double cannot hold."""
+    if not isinstance(kind, T.LongType | T.DecimalType):
+        return F.lit(False)
+    beyond = (column > F.lit(EXACT_LIMIT)) | (column < F.lit(-EXACT_LIMIT))
+    return F.coalesce(beyond & ~column.eqNullSafe(column.cast("double").try_cast(kind)), F.lit(False))
+
+
+def as_double(column: Column, kind: T.DataType) -> Column:
+    """Return a number or a moment as it travels to workers."""
     match kind:
         case T.DateType():
             return F.unix_date(column).cast("double")

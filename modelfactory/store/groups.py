@@ -24,14 +24,19 @@ def opened(file: Any) -> Any:
     return file if isinstance(file, Path) else file.open()
 
 
-def read_groups(files: Sequence[Any]) -> pa.Table:
+def read_groups(files: Sequence[Any], columns: Sequence[str] | None = None) -> pa.Table:
     """Read a group table.
+
+    Args:
+        files: its files.
+        columns: the columns to read; None for all.
 
     Raises:
         InputError: a file is missing or damaged.
     """
+    wanted = None if columns is None else list(columns)
     try:
-        return pa.concat_tables([pq.read_table(opened(file)) for file in files]).combine_chunks()
+        return pa.concat_tables([pq.read_table(opened(file), columns=wanted) for file in files]).combine_chunks()
     except (OSError, pa.ArrowInvalid) as error:
         raise input_error(Code.STORE, f"cannot read the group table: {error}") from error
 

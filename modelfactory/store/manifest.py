@@ -76,7 +76,7 @@ class FeatureRecord(Record):
     """One input column and the type in which models see it, in training and when scoring."""
 
     name: str
-    kind: str
+    kind: Literal["numeric", "categorical"]
     type: str
 
 
@@ -140,9 +140,9 @@ class VersionRecord(Record):
     fingerprints: Fingerprints
     group_by: list[str]
     label: str | None
-    task: str
+    task: Literal["regression", "classification", "unsupervised"]
     features: list[FeatureRecord]
-    label_type: str | None = None
+    label_type: Literal["boolean", "bigint", "double", "string"] | None = None
     classes: list[str] | None = None
     container: Literal["matrix", "frame"] = "frame"
     global_model: GlobalModelRecord | None = None

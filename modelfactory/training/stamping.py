@@ -46,6 +46,25 @@ class Stamp:
             pressed[:, place : place + count * dtype.itemsize] = values.view(np.uint8)
         return pressed
 
+    def read(self, pressed: Bytes) -> tuple[npt.NDArray[np.bool_], dict[str, Numbers]]:
+        """Take the numbers out of pickles.
+
+        Args:
+            pressed: the bytes, a row for each model, shape (g, length).
+
+        Returns:
+            Which of them are pressed by this stamp, shape (g,), and their numbers by name, shape (g, count); those of
+            other pickles mean nothing.
+        """
+        fixed = np.ones(len(self.data), dtype=bool)
+        numbers = {}
+        for name, (place, dtype, count) in self.places.items():
+            part = slice(place, place + count * dtype.itemsize)
+            fixed[part] = False
+            numbers[name] = np.ascontiguousarray(pressed[:, part]).view(dtype)
+        same = (pressed[:, fixed] == self.data[fixed]).all(axis=1)
+        return same, numbers
+
 
 def make_stamp(model: Any, attributes: Mapping[str, tuple[Any, str]]) -> Stamp | None:
     """Make the stamp of a fitted model.

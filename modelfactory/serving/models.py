@@ -1,0 +1,268 @@
+"""The models of one published version: which groups have one, and loading it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from cachetools import LRUCache
+
+from modelfactory.diagnostics import Code, input_error
+from modelfactory.plan.outcomes import SERVED
+from modelfactory.plan.steps import Feature
+from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
+from modelfactory.scoring.linear import LinearModels, linear_models
+from modelfactory.scoring.loading import check_versions, load_model
+from modelfactory.store.groups import read_groups
+from modelfactory.store.keys import place, places
+from modelfactory.store.manifest import Manifest, VersionRecord
+from modelfactory.store.models import ModelTable, open_models
+from modelfactory.store.store import Store
+
+Index = npt.NDArray[np.int64]
+_CACHE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What may be loaded.
+
+    Attributes:
+        packages: top-level packages besides scikit-learn's own whose classes may be loaded.
+        version_mismatch: whether models of another scikit-learn than the installed one may be loaded.
+    """
+
+    packages: frozenset[str] = frozenset()
+    version_mismatch: bool = False
+
+
+class LoadedModels:
+    """The models that were loaded last, up to a size; several threads may share it.
+
+    Args:
+        size: most bytes, counted as the models are stored.
+    """
+
+    def __init__(self, size: int = _CACHE_BYTES) -> None:
+        self._held: LRUCache[Any, tuple[int, Any]] = LRUCache(size, getsizeof=lambda held: held[0])
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Any | None:
+        """Return a model, or None if it is not there."""
+        with self._lock:
+            found = self._held.get(key)
+        return None if found is None else found[1]
+
+    def put(self, key: Any, size: int, model: Any) -> None:
+        """Keep a model, unless it is larger than all that may be kept."""
+        with self._lock:
+            if size <= self._held.maxsize:
+                self._held[key] = (size, model)
+
+
+class VersionModels:
+    """The models of one version of a family.
+
+    Nothing is read before it is asked for. Several threads may share it.
+
+    Args:
+        store: where it is.
+        manifest: the family's manifest.
+        record: the version.
+        trust: what may be loaded.
+        loaded: keeps what was loaded.
+    """
+
+    _kind = "models"
+
+    def __init__(
+        self, store: Store, manifest: Manifest, record: VersionRecord, trust: Trust, loaded: LoadedModels
+    ) -> None:
+        self.family = manifest.family
+        self.record = record
+        self.keys: tuple[str, ...] = tuple(record.group_by)
+        self._store = store
+        self._manifest = manifest
+        self._trust = trust
+        self._loaded = loaded
+        self._tables: dict[int, ModelTable] = {}
+
+    @cached_property
+    def groups(self) -> pa.Table:
+        """Key, status, rows, and version and bytes of the model of each group, g rows."""
+        columns = [*self.keys, "status", "n_rows", "model_version", "model_bytes"]
+        return read_groups(self._store.files(self.family, self.record, "groups"), columns)
+
+    @cached_property
+    def has_model(self) -> npt.NDArray[np.bool_]:
+        """Which groups have a model, shape (g,)."""
+        served = pc.is_in(self.groups["status"], value_set=pa.array([str(s) for s in SERVED]))
+        return np.asarray(served.to_numpy())
+
+    @cached_property
+    def form(self) -> ModelForm:
+        """How the models take rows.
+
+        Raises:
+            InputError: they predict nothing, or were fitted with another scikit-learn than is installed.
+        """
+        one = next((self.load(group) for group in np.flatnonzero(self.has_model)[:1].tolist()), None)
+        if one is not None and not hasattr(one, "predict"):
+            message = f"models of family `{self.family}` do not predict: {type(one).__name__} has no `predict`"
+            raise input_error(Code.NO_PREDICTION, message)
+        return ModelForm(
+            task=self.record.task,
+            features=tuple(Feature(feature.name, feature.kind) for feature in self.record.features),
+            container=self.record.container,
+            answer=_answer_type(self.record, one),
+            classes=None if self.record.classes is None else tuple(self.record.classes),
+            packages=self._trust.packages,
+        )
+
+    def places(self, columns: Sequence[pa.Array]) -> Index:
+        """Return the group of each key, -1 where the version knows none; shape (n,).
+
+        Args:
+            columns: the group columns, at least one, each of shape (n,).
+
+        Raises:
+            KeyTypeDiffers: a column is of another kind than the groups' own.
+        """
+        return places(columns, [self.groups[key] for key in self.keys])
+
+    def place(self, key: Mapping[str, Any]) -> int:
+        """Return the group of one key, -1 if the version knows none.
+
+        Args:
+            key: a value for each group column.
+
+        Raises:
+            KeyTypeDiffers: a value is of another kind than its column.
+        """
+        return place([pa.array([key[name]]) for name in self.keys], [self.groups[name] for name in self.keys])
+
+    def load(self, group: int) -> Any:
+        """Return the model of a group that has one.
+
+        Raises:
+            InputError: its bytes are not those that were published, or may not be loaded.
+        """
+        key = (type(self).__name__, self.family, self.record.run_id, group)
+        found = self._loaded.get(key)
+        if found is None:
+            ((_, table),) = self.stored(np.array([group]))
+            stored = StoredModel(*(table[name][0].as_py() for name in ("model", "format", "sha256")))
+            found = self._loaded_anew(stored)
+            self._loaded.put(key, len(stored.data), found)
+        return found
+
+    def stored(self, groups: Index) -> Iterator[tuple[Index, pa.Table]]:
+        """Yield groups that have a model, in no order, and a table of their `model`, `format` and `sha256`.
+
+        Raises:
+            InputError: a model table cannot be read.
+        """
+        versions = self.groups["model_version"].to_numpy()[groups]
+        for number in np.unique(versions).tolist():
+            self._check(int(number))
+            table, own = self._table(int(number)), groups[versions == number]
+            find = places if len(own) > 1 else lambda *keys: np.array([place(*keys)])
+            rows = find(self._keys_of(own), [table.keys[name] for name in self.keys])
+            order = np.argsort(rows)
+            for numbers, found in table.read(rows):
+                yield own[order[np.searchsorted(rows, numbers, sorter=order)]], found
+
+    @cached_property
+    def linear(self) -> LinearModels | None:
+        """The numbers of all models by group, if all are linear; those of groups without a model mean nothing."""
+        if self.record.task != "regression":
+            return None
+        return linear_models(self.stored(np.flatnonzero(self.has_model)), len(self.has_model), self._loaded_anew)
+
+    def whole(self) -> GlobalModel:
+        """Return the model of all rows of this version."""
+        return GlobalModel(self._store, self._manifest, self.record, self._trust, self._loaded)
+
+    @property
+    def model_versions(self) -> list[int]:
+        """Versions whose model tables hold models of this one."""
+        return sorted(set(self.groups["model_version"].drop_null().to_pylist()))
+
+    def model_url(self, number: int) -> str:
+        """Return the URL of the folder of a version's model table, for Spark."""
+        record = self._version(number)
+        file = next(file for file in record.files if file.table == self._kind)
+        folder = f"{record.folder(self.family)}/{file.path.rpartition('/')[0]}"
+        return self._store.place.opened(folder)[2]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all models as they are stored."""
+        return int(pc.sum(self.groups["model_bytes"]).as_py() or 0)
+
+    def _version(self, number: int) -> VersionRecord:
+        record = self._manifest.version(number)
+        if record is None:
+            message = f"version {number} of family `{self.family}` holds models of this one, and is gone"
+            raise input_error(Code.STORE, message)
+        return record
+
+    def _check(self, number: int) -> None:
+        check_versions(self._version(number).libraries, allow_mismatch=self._trust.version_mismatch)
+
+    def _table(self, number: int) -> ModelTable:
+        if number not in self._tables:
+            files = self._store.files(self.family, self._version(number), self._kind)
+            self._tables[number] = open_models(files, self.keys)
+        return self._tables[number]
+
+    def _keys_of(self, groups: Index) -> list[pa.ChunkedArray]:
+        return [self.groups[name].take(pa.array(groups)) for name in self.keys]
+
+    def _loaded_anew(self, stored: StoredModel) -> Any:
+        return load_model(stored.data, format=stored.format, sha256=stored.sha256, packages=self._trust.packages)
+
+
+class GlobalModel(VersionModels):
+    """The model of all rows of one version, as models of one group whose key has no columns."""
+
+    keys = ()
+    _kind = "global"
+
+    @cached_property
+    def groups(self) -> pa.Table:
+        """One row, with the columns of a group table that has no key."""
+        found = self.record.global_model
+        if found is None:
+            raise AssertionError("the version has no model of all rows")
+        version = pa.array([self.record.number], pa.int32())
+        row = {"status": [found.status], "n_rows": [found.n_rows], "model_version": version}
+        return pa.table({**row, "model_bytes": pa.array([found.model_bytes], pa.int64())})
+
+    def stored(self, groups: Index) -> Iterator[tuple[Index, pa.Table]]:
+        """Yield the model, if it is asked for."""
+        self._check(self.record.number)
+        table = open_models(self._store.files(self.family, self.record, self._kind), ())
+        yield from table.read(groups)
+
+
+_BY_KIND: Mapping[str, AnswerType] = {"b": "boolean", "i": "bigint", "f": "double"}
+
+
+def _answer_type(record: VersionRecord, model: Any) -> AnswerType:
+    """Return the type of a prediction; of versions that do not say it, the type of one model's classes."""
+    match record.task:
+        case "regression":
+            return "double"
+        case "classification":
+            kind = getattr(getattr(model, "classes_", None), "dtype", np.dtype(object)).kind
+            return record.label_type or _BY_KIND.get(kind, "string")
+        case _:
+            return "bigint"

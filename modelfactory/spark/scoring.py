@@ -1,0 +1,250 @@
+"""Score a DataFrame: models and rows meet, and every row leaves once with an answer.
+
+Which model answers a row is decided in Spark, by joins with the group tables; only the number of the model and the
+features travel to the workers, and only the answers back. Models that are few, or numbers in arrays, travel with the
+function: the rows stay where they are. Others are rows themselves: models and rows meet in bins, a model before the
+rows that it answers, so that each is loaded once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.functions import ArrowUDFType
+
+from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
+from modelfactory.plan.columns import Schema, check_uses, column_uses
+from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason
+from modelfactory.plan.steps import Feature, quoted
+from modelfactory.scoring.worker import Scorer
+from modelfactory.spark.inputs import as_double, inexact_number, literal
+
+_NUMBER, _BIN, _IS_ROW, _ANSWER, _VERSION, _SERVED, _REASON = (
+    "_mf_number",
+    "_mf_bin",
+    "_mf_is_row",
+    "_mf_answer",
+    "_mf_version",
+    "_mf_served_by",
+    "_mf_reason",
+)
+_MODEL = ("_mf_model", "_mf_format", "_mf_sha256")
+_LARGEST_BROADCAST = 2_000_000
+"""Groups of a level that are sent to all executors; Spark decides about more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelTable:
+    """The groups of one link of the chain.
+
+    Attributes:
+        served_by: what a row says that they answer.
+        keys: the group columns; none for the model of all rows.
+        groups: for each group its key in columns `key_0`, …, then `status`, `version`, `number` (null where it has no
+            model) and `bin`.
+        models: folders of the model tables with the models' version, where the models come with the rows.
+    """
+
+    served_by: str
+    keys: tuple[str, ...]
+    groups: pa.Table
+    models: Mapping[int, str]
+
+
+def scored(
+    rows: DataFrame,
+    levels: Sequence[LevelTable],
+    features: Sequence[Feature],
+    scorer: Scorer,
+    *,
+    answer: str,
+    probability: bool,
+    n_bins: int | None = None,
+) -> DataFrame:
+    """Return rows with their answers; nothing runs yet.
+
+    Args:
+        rows: at least the keys of all levels, and the features.
+        levels: who answers, in the order in which they are asked.
+        features: columns that the scorer gets behind the number of the model.
+        scorer: what runs on the workers.
+        answer: Spark's type of a prediction.
+        probability: whether there is a probability for each class.
+        n_bins: how many bins there are where models come with the rows; None where the scorer has them with it.
+
+    Raises:
+        InputError: a column is missing, of another type, or has the name of one that is added.
+    """
+    types = _check(rows, levels, features)
+    own = [quoted(name) for name in rows.columns]
+    joined = _joined(rows, levels, types)
+    travel = {f"_mf_x{i}": _travelling(feature, types) for i, feature in enumerate(features)}
+    fields = ["prediction " + answer, *(["probability map<string,double>"] if probability else []), "fault string"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the kind is said outright, since the annotations are of other names
+        score = F.arrow_udf(  # type: ignore[attr-defined]
+            scorer, ", ".join(fields), ArrowUDFType.SCALAR_ITER
+        )
+    if n_bins is None:
+        answered = joined.withColumn(_ANSWER, score(_NUMBER, *travel.values()))
+    else:
+        met = _met(joined.withColumns(travel), levels, own, n_bins)
+        answered = met.withColumn(_ANSWER, score(_NUMBER, *_MODEL, *travel))
+        # Were it a condition on rows alone, Spark would take the models away before they are read.
+        answered = answered.where(F.col(_IS_ROW) | F.col(_ANSWER).isNull())
+    numeric = [feature for feature in features if feature.kind == "numeric"]
+    inexact = reduce(
+        Column.__or__, [inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric], F.lit(False)
+    )
+    asked = F.col(_NUMBER).isNotNull()
+    fault = F.when(asked & inexact, F.lit(str(Reason.INEXACT_NUMBERS))).when(asked, F.col(f"{_ANSWER}.fault"))
+    added = {
+        "prediction": F.when(~(asked & inexact), F.col(f"{_ANSWER}.prediction")),
+        **({"probability": F.when(~(asked & inexact), F.col(f"{_ANSWER}.probability"))} if probability else {}),
+        "model_version": F.col(_VERSION),
+        "served_by": F.when(fault.isNotNull(), F.lit(NONE)).otherwise(F.col(_SERVED)),
+        "reason": F.coalesce(fault, F.col(_REASON)),
+    }
+    return answered.select(*own, *(column.alias(name) for name, column in added.items()))
+
+
+def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Feature]) -> Mapping[str, T.DataType]:
+    """Return the types of the columns by their names in small letters.
+
+    Raises:
+        InputError: with all that is wrong with them.
+    """
+    keys = list(dict.fromkeys(key for level in levels for key in level.keys))
+    uses = column_uses(
+        keys=keys,
+        features=[(feature.name, feature.kind) for feature in features],
+        label=None,
+        weight=None,
+        time=None,
+        regression=False,
+    )
+    schema = Schema({f.name: f.dataType.simpleString() for f in rows.schema.fields}, complete=True)
+    wrong = [Diagnostic(code=m.code, message=m.message, help=m.help) for m in check_uses(uses, schema)]
+    names = [name.lower() for name in rows.columns]
+    for name in ANSWER_COLUMNS:
+        if name in names:
+            message = f"the input has a column `{name}`, which is one that scoring adds"
+            wrong.append(Diagnostic(code=Code.RESERVED_COLUMN, message=message, help="rename it, or leave it out"))
+    for name in dict.fromkeys([*keys, *(feature.name for feature in features)]):
+        if names.count(name.lower()) > 1:
+            wrong.append(Diagnostic(code=Code.MISSING_COLUMN, message=f"the input has two columns `{name}`"))
+    if wrong:
+        raise InputError(*wrong)
+    return {f.name.lower(): f.dataType for f in rows.schema.fields}
+
+
+def _type(feature: Feature, types: Mapping[str, T.DataType]) -> T.DataType:
+    return types[feature.name.lower()]
+
+
+def _travelling(feature: Feature, types: Mapping[str, T.DataType]) -> Column:
+    column, kind = F.col(quoted(feature.name)), _type(feature, types)
+    if feature.kind == "categorical":
+        return column.cast("string")
+    if isinstance(kind, T.DoubleType):  # NaN and null are one to a worker
+        return column
+    return as_double(column, kind)
+
+
+def _joined(rows: DataFrame, levels: Sequence[LevelTable], types: Mapping[str, T.DataType]) -> DataFrame:
+    """Find the model of each row, who serves it, and why that is not the model of its own group."""
+    spark = rows.sparkSession
+    numbers, versions, served, bins = [], [], [], []
+    for i, level in enumerate(levels):
+        rows = _with_level(spark, rows, level, i, types)
+        numbers.append(F.col(f"_mf_number_{i}"))
+        versions.append(F.when(numbers[-1].isNotNull(), F.col(f"_mf_version_{i}")))
+        served.append(F.when(numbers[-1].isNotNull(), F.lit(level.served_by)))
+        bins.append(F.when(numbers[-1].isNotNull(), F.col(f"_mf_bin_{i}")))
+    return rows.withColumns(
+        {
+            _NUMBER: F.coalesce(*numbers),
+            _VERSION: F.coalesce(*versions),
+            _SERVED: F.coalesce(*served, F.lit(NONE)),
+            _REASON: F.when(numbers[0].isNull(), F.coalesce(F.col("_mf_status_0"), F.lit(str(Reason.UNSEEN)))),
+            _BIN: F.coalesce(*bins),
+        }
+    )
+
+
+def _with_level(
+    spark: SparkSession, rows: DataFrame, level: LevelTable, i: int, types: Mapping[str, T.DataType]
+) -> DataFrame:
+    told = {name: f"_mf_{name}_{i}" for name in ("status", "version", "number", "bin")}
+    if not level.keys:
+        (group,) = level.groups.to_pylist()
+        kinds = {"status": "string", "version": "int", "number": "bigint", "bin": "int"}
+        return rows.withColumns({told[name]: F.lit(group[name]).cast(kind) for name, kind in kinds.items()})
+    groups = spark.createDataFrame(level.groups)
+    groups = groups.select(
+        *(F.col(f"key_{n}").alias(f"_mf_key_{i}_{n}") for n in range(len(level.keys))),
+        *(F.col(name).alias(alias) for name, alias in told.items()),
+    )
+    conditions = [
+        _equal(quoted(key), types[key.lower()], f"_mf_key_{i}_{n}", groups.schema[f"_mf_key_{i}_{n}"].dataType)
+        for n, key in enumerate(level.keys)
+    ]
+    small = level.groups.num_rows <= _LARGEST_BROADCAST
+    return rows.join(F.broadcast(groups) if small else groups, reduce(Column.__and__, conditions), "left")
+
+
+def _equal(column: str, given: T.DataType, key: str, own: T.DataType) -> Column:
+    """Compare a column of the rows with one of the groups: null with null, numbers by value.
+
+    Raises:
+        InputError: they cannot be compared.
+    """
+    left, right = F.col(column), F.col(key)
+    if given == own or (isinstance(given, T.StringType | T.CharType | T.VarcharType) and isinstance(own, T.StringType)):
+        return left.eqNullSafe(right)
+    if isinstance(given, T.IntegralType) and isinstance(own, T.IntegralType):
+        return left.cast("bigint").eqNullSafe(right.cast("bigint"))
+    if isinstance(given, T.NumericType) and isinstance(own, T.NumericType):
+        return left.cast("double").eqNullSafe(right.cast("double"))
+    if isinstance(given, T.DatetimeType) and isinstance(own, T.DatetimeType):
+        return left.cast("timestamp_ntz").eqNullSafe(right.cast("timestamp_ntz"))
+    if isinstance(given, T.StringType) and not isinstance(own, T.BinaryType):  # as a CSV file has it
+        written = left.try_cast(own)
+        return written.eqNullSafe(right) & (left.isNull() == written.isNull())
+    message = f"group column `{column}` is {given.simpleString()}; the groups have it as {own.simpleString()}"
+    raise input_error(Code.COLUMN_TYPE, message, help="cast it")
+
+
+def _met(rows: DataFrame, levels: Sequence[LevelTable], own: Sequence[str], n_bins: int) -> DataFrame:
+    """Bring models and rows together: a model before the rows that it answers, all in one bin."""
+    spark = rows.sparkSession
+    spread = F.pmod(F.xxhash64(*own), F.lit(n_bins)).cast("int")  # rows that nobody answers: anywhere
+    models = [_models(spark, url, version, level) for level in levels for version, url in level.models.items()]
+    both = rows.withColumns({_BIN: F.coalesce(F.col(_BIN), spread), _IS_ROW: F.lit(True)})
+    for table in models:
+        both = both.unionByName(table.withColumn(_IS_ROW, F.lit(False)), allowMissingColumns=True)
+    return both.repartitionById(n_bins, F.col(_BIN)).sortWithinPartitions(_NUMBER, _IS_ROW)
+
+
+def _models(spark: SparkSession, url: str, version: int, level: LevelTable) -> DataFrame:
+    """Return the models of one model table that a level needs, with their numbers and bins."""
+    needed = pc.and_(pc.equal(level.groups["version"], version), pc.is_valid(level.groups["number"]))
+    groups = spark.createDataFrame(level.groups.filter(needed))
+    stored = spark.read.parquet(literal(url)).select(
+        *(F.col(quoted(key)).alias(f"_mf_{n}") for n, key in enumerate(level.keys)),
+        *(F.col(name.removeprefix("_mf_")).alias(name) for name in _MODEL),
+    )
+    if level.keys:
+        same = [F.col(f"_mf_{n}").eqNullSafe(F.col(f"key_{n}")) for n in range(len(level.keys))]
+        stored = stored.join(F.broadcast(groups), reduce(Column.__and__, same))
+    else:
+        stored = stored.crossJoin(groups)
+    return stored.select(F.col("number").alias(_NUMBER), F.col("bin").alias(_BIN), *_MODEL)
