@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from modelfactory import __version__
-from modelfactory.cli import building, explaining, formatting, inspecting, projects, reviewing, schemas
+from modelfactory.cli import building, explaining, formatting, inspecting, projects, reviewing, schemas, using
 from modelfactory.cli.options import LogFormat
 from modelfactory.cli.running import UsageError
 from modelfactory.diagnostics import MfError
@@ -30,6 +30,7 @@ reviewing.register(app)
 formatting.register(app)
 schemas.register(app)
 explaining.register(app)
+using.register(app)
 
 
 def main() -> None:

@@ -43,6 +43,11 @@ class Bars:
             left = f", {seconds:.0f} s left"
         self.progress.update(self.tasks[family], completed=done, said=f"{done:,}/{total:,} groups{left}")
 
+    def count(self, family: str, rows: int) -> None:
+        """Say how many rows are done, of which the end is not known."""
+        rate = rows / max(time.monotonic() - self.began.setdefault(family, time.monotonic()), 1.0)
+        self.progress.update(self.tasks[family], said=f"{rows:,} rows" + (f", {rate:,.0f} a second" if rows else ""))
+
     def end(self, family: str) -> None:
         """Take the bar away."""
         if family in self.tasks:

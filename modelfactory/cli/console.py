@@ -15,7 +15,7 @@ from rich.text import Text
 
 from modelfactory.cli.options import DiagnosticsFormat, LogFormat
 from modelfactory.commands.events import Event, Events, json_value
-from modelfactory.commands.report import BuildResult, FamilyResult
+from modelfactory.commands.report import BuildResult, FamilyResult, ScoreResult
 from modelfactory.diagnostics import Diagnostic, InputError, MfError, Severity, counted
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _STYLES = {
     "fault": "red",
     "rows_without_label": "dim",
     "build_finished": "bold",
+    "scoring_finished": "bold",
     "interrupted": "dim",
 }
 """Style of the events that a terminal shows as a line; it has bars for progress."""
@@ -195,6 +196,27 @@ class Console(Events):
         """Write the last line."""
         self.close()
         super().build_finished(result)
+
+    def scoring_started(self, family: str, version: int, rows: str) -> None:
+        """Show that a family scores."""
+        with self._lock:
+            super().scoring_started(family, version, rows)
+            if self.err.is_terminal and not self.json and not self.quiet:
+                self._bars = self._bars or _bars(self.err)
+                self._bars.begin_census(family, f"scoring by {family}")
+                self._bars.count(family, 0)
+
+    def scoring_progress(self, family: str, rows: int) -> None:
+        """Count the rows."""
+        with self._lock:
+            if self._bars:
+                self._bars.count(family, rows)
+            super().scoring_progress(family, rows)
+
+    def scoring_finished(self, result: ScoreResult) -> None:
+        """Write the last line."""
+        self.close()
+        super().scoring_finished(result)
 
     def close(self) -> None:
         """Take the bars off the terminal."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault
+from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault, ScoreResult
 from modelfactory.diagnostics import Diagnostic, Severity, counted, hide
 
 if TYPE_CHECKING:
@@ -243,6 +243,38 @@ class Events:
             exit_code=result.exit_code,
             families=counts,
             groups=groups,
+        )
+
+    def scoring_started(self, family: str, version: int, rows: str) -> None:
+        """Tell that a version of a family begins to score."""
+        self._scheduled[family] = (0, time.monotonic())
+        said = f"SCORE {rows} by family {family} v{version}"
+        self.tell("scoring_started", said, outcome="RUN", family=family, version=version, input=rows)
+
+    def scoring_progress(self, family: str, rows: int) -> None:
+        """Tell how many rows are written, now and then."""
+        _, told = self._scheduled[family]
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            self._scheduled[family] = (0, time.monotonic())
+            self.tell(
+                "scoring_progress", f"{rows:,} rows by family {family}", level="debug", family=family, n_rows=rows
+            )
+
+    def scoring_finished(self, result: ScoreResult) -> None:
+        """Tell how the rows were answered."""
+        served = ", ".join(f"{n:,} {name}" for name, n in result.served_by.items() if n)
+        why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(result.reasons.items(), key=lambda item: -item[1]))
+        self.tell(
+            "scoring_finished",
+            f"Done. {counted(result.rows, 'row')} to {result.output} in {result.seconds:.1f}s: {served or 'nothing'}"
+            + (f" | {why}" if why else ""),
+            family=result.family,
+            version=result.version,
+            output=result.output,
+            n_rows=result.rows,
+            served_by=dict(result.served_by),
+            reasons=dict(result.reasons),
+            seconds=round(result.seconds, 3),
         )
 
 

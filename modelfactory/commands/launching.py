@@ -6,7 +6,7 @@ import dataclasses
 import glob
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ def launched(
     choice: Choice,
     *,
     ready: Callable[[Workspace], None],
+    reads: Collection[str] | None = None,
 ) -> Iterator[Launch]:
     """Start Spark while the project is compiled.
 
@@ -64,6 +65,7 @@ def launched(
         reporter: hears what happens.
         choice: which families.
         ready: looks at the compiled project before Spark is waited for, and may refuse it.
+        reads: paths and URLs that are read, where it is not the project's sources.
 
     Raises:
         InputError: the project has mistakes, or Spark cannot be used.
@@ -77,13 +79,13 @@ def launched(
         read.compile()  # raises them, and those of the compiler
     project, run = read.project, start_run(read.project.root)
     cache = cache_folder(options.environ)
-    input_bytes = _input_bytes(project, options.environ)
+    input_bytes = _input_bytes(project, _paths_of(project, options.environ) if reads is None else reads)
     with starting_spark(
         project.target, log=run.log, shown_as=project.shown_as, input_bytes=input_bytes, cache=cache
     ) as starting:
         workspace = read.compile(choice, columns=True)
         missing = [d for d in workspace.warnings if d.code == Code.MISSING_PATH]
-        if missing:  # what may be elsewhere when a project is checked has to be here when it is built
+        if missing and reads is None:  # what may be elsewhere when a project is checked has to be here when it is built
             raise InputError(*(dataclasses.replace(d, severity=Severity.ERROR) for d in missing))
         ready(workspace)
         reporter.also(_log(run, workspace, reporter).write)
@@ -134,13 +136,17 @@ def _log(run: Run, workspace: Workspace, reporter: Reporter) -> Log:
     return Log(run.events, shown_as=workspace.project.shown_as, complain=complain)
 
 
-def _input_bytes(project: Project, environ: Mapping[str, str]) -> int | None:
-    """Return the size of all files that sources name, counted until it is large; None where it cannot be told."""
+def _paths_of(project: Project, environ: Mapping[str, str]) -> list[str | None]:
+    paths = (source.spec.path for source in project.sources.values())
+    return [None if path is None else resolve_environment(path, environ) for path in paths]
+
+
+def _input_bytes(project: Project, paths: Iterable[str | None]) -> int | None:
+    """Return the size of all files that are read, counted until it is large; None where it cannot be told."""
     from modelfactory.spark.settings import SMALL_INPUT
 
     total = 0
-    for source in project.sources.values():
-        place = None if source.spec.path is None else resolve_environment(source.spec.path, environ)
+    for place in paths:
         if place is None or "://" in place:
             return None
         try:

@@ -89,6 +89,29 @@ class BuildResult:
         return INTERRUPTED if self.interrupted else max((family.exit_code for family in self.families), default=0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreResult:
+    """What came of scoring a table.
+
+    Attributes:
+        family: name of the family.
+        version: number of the version that scored.
+        output: where the rows are.
+        rows: how many.
+        served_by: rows by who serves them, `group` first.
+        reasons: rows by the reason why it is not the model of their own group.
+        seconds: wall time.
+    """
+
+    family: str
+    version: int
+    output: str
+    rows: int
+    served_by: Mapping[str, int]
+    reasons: Mapping[str, int]
+    seconds: float
+
+
 class Reporter(Protocol):
     """Hears what happens while a command runs; families that are built at once report from their own threads."""
 
@@ -124,3 +147,12 @@ class Reporter(Protocol):
 
     def build_finished(self, result: BuildResult) -> None:
         """All families are through."""
+
+    def scoring_started(self, family: str, version: int, rows: str) -> None:
+        """A version of a family begins to score the rows of an input."""
+
+    def scoring_progress(self, family: str, rows: int) -> None:
+        """So many rows are written."""
+
+    def scoring_finished(self, result: ScoreResult) -> None:
+        """All rows are written."""

@@ -54,7 +54,7 @@ def compile_plan(
     """
     mistakes: list[Diagnostic] = []
     steps: dict[str, TrainStep] = {}
-    reads = {name: _source_read(source.spec) for name, source in project.sources.items()}
+    reads = {name: source_read(source.spec) for name, source in project.sources.items()}
     by_name = {family.name: family for family in project.families}
     waiting = {family.name: family for family in families}
     seen: set[str] = set()
@@ -497,7 +497,8 @@ def _method(written: EvaluateSpec) -> tuple[Literal["holdout", "by_time", "folds
     return "folds", 0.0
 
 
-def _source_read(spec: SourceSpec) -> SourceRead:
+def source_read(spec: SourceSpec) -> SourceRead:
+    """Return how Spark reads a source."""
     return SourceRead(
         name=spec.name,
         path=spec.path,

@@ -29,6 +29,14 @@ def reason(error: BaseException) -> str:
     return line.split(" SQLSTATE:")[0].rstrip()
 
 
+def worker_reason(error: BaseException) -> str | None:
+    """Return the last line of a traceback of Python on a worker, without the module of its class; None without one."""
+    found = re.findall(
+        r"^(?:[\w.]+\.)?(\w+: .+)$", told_by(error).partition("Traceback (most recent call last)")[2], re.M
+    )
+    return str(found[0]) if found else None
+
+
 def told_by(error: BaseException) -> str:
     """Return all that an error of Spark has to say, with the trace of the JVM."""
     return f"{error}\n{getattr(error, '_stacktrace', '')}"

@@ -104,6 +104,34 @@ class Input:
         )
 
 
+def read_source(
+    spark: SparkSession, source: SourceRead, *, root: Path, environ: Mapping[str, str]
+) -> DataFrame | Finding:
+    """Return the rows of a source, or what is wrong with it.
+
+    Args:
+        spark: the session.
+        source: the source.
+        root: the folder where relative paths begin.
+        environ: values of `${env:…}` that the source refers to.
+    """
+    try:
+        if source.table is not None:
+            return spark.table(resolve_environment(source.table, environ))
+        place = None if source.path is None else resolve_environment(source.path, environ)
+        if place is not None and source.format in FILE_FORMATS and "://" not in place:
+            if not (root / place).exists() and not re.search(r"[*?\[{]", place):
+                return Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)
+            place = local_url(root, place)
+        options = {key: resolve_environment(value, environ) for key, value in source.options}
+        return spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place)
+    except SPARK_ERRORS as error:
+        key = "table" if source.table is not None else "path"
+        key = "format" if "data source" in reason(error) else key
+        said = hide_environment(reason(error), " ".join(source.texts), environ)
+        return Finding(Code.SPARK_SQL, f"Spark cannot read source `{source.name}`: {said}", (key,), source.name)
+
+
 def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     """Open a source under the name by which queries know it, and return what is wrong with it.
 
@@ -113,31 +141,12 @@ def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ:
         root: the project folder, where relative paths begin.
         environ: values of `${env:…}` that the source refers to.
     """
-    try:
-        if source.table is not None:
-            frame = spark.table(resolve_environment(source.table, environ))
-        else:
-            place = None if source.path is None else resolve_environment(source.path, environ)
-            if place is not None and source.format in FILE_FORMATS and "://" not in place:
-                if not (root / place).exists() and not re.search(r"[*?\[{]", place):
-                    return [Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)]
-                place = _local_url(root, place)
-            options = {key: resolve_environment(value, environ) for key, value in source.options}
-            frame = spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place)
-            frame.createOrReplaceTempView(source.relation)
-    except SPARK_ERRORS as error:
-        key = "table" if source.table is not None else "path"
-        key = "format" if "data source" in reason(error) else key
-        said = hide_environment(reason(error), " ".join(source.texts), environ)
-        return [
-            Finding(
-                Code.SPARK_SQL,
-                f"Spark cannot read source `{source.name}`: {said}",
-                (key,),
-                source.name,
-            )
-        ]
-    types = {field.name.lower(): field.dataType.simpleString() for field in frame.schema.fields}
+    opened = read_source(spark, source, root=root, environ=environ)
+    if isinstance(opened, Finding):
+        return [opened]
+    if source.table is None:
+        opened.createOrReplaceTempView(source.relation)
+    types = {field.name.lower(): field.dataType.simpleString() for field in opened.schema.fields}
     findings = []
     for index, (name, wanted) in enumerate(source.columns):
         found = types.get(name.lower())
@@ -148,7 +157,7 @@ def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ:
                     f"source `{source.name}` has no column `{name}`",
                     ("columns", index),
                     source.name,
-                    did_you_mean(name, frame.columns),
+                    did_you_mean(name, opened.columns),
                 )
             )
             continue
@@ -200,7 +209,7 @@ def open_input(
     return replace(prepared, refs={family: table.version for family, table in groups.items()}), []
 
 
-def _local_url(root: Path, place: str) -> str:
+def local_url(root: Path, place: str) -> str:
     """Return the URL of a local path, which may hold wildcards; Spark's own default may be another file system."""
     return f"file://{place}" if Path(place).is_absolute() else f"{literal(f'file://{root}')}/{place}"
 

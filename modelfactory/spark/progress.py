@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import numpy as np
@@ -85,6 +85,43 @@ def _hearing(spark: SparkSession, n_bins: int, tell: Callable[[int], None]) -> I
         yield
     finally:
         spark.removeProgressHandler(handler)
+
+
+@contextmanager
+def watched_rows(spark: SparkSession, job: str, report: Callable[[int], None]) -> Iterator[None]:
+    """Report the rows that are written while the block runs a job; a Spark Connect server does not tell them.
+
+    Args:
+        spark: the session.
+        job: name for the job group.
+        report: called with the number of rows written.
+    """
+    if is_remote():
+        yield
+        return
+    stop = threading.Event()
+    context = spark.sparkContext
+    context.setJobGroup(job, job)
+
+    def watch() -> None:
+        tracker, stages = context.statusTracker(), cast(Any, context)._jsc.sc().statusStore()
+        while not stop.wait(_INTERVAL):
+            with suppress(*SPARK_ERRORS):  # a stage that has not begun is unknown; the job itself says what is wrong
+                numbers = [n for j in tracker.getJobIdsForGroup(job) for n in _stages_of(tracker, j)]
+                report(max((int(stages.lastStageAttempt(n).outputRecords()) for n in numbers), default=0))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _stages_of(tracker: StatusTracker, job: int) -> list[int]:
+    info = tracker.getJobInfo(job)
+    return list(info.stageIds) if info else []
 
 
 def _tasks_done(tracker: StatusTracker, job: str, n_bins: int) -> int:

@@ -9,23 +9,25 @@ rows that it answers, so that each is loaded once.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import ArrowUDFType
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
 from modelfactory.plan.columns import Schema, check_uses, column_uses
-from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason
+from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason, Status
 from modelfactory.plan.steps import Feature, quoted
 from modelfactory.scoring.worker import Scorer
+from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason, worker_reason
 from modelfactory.spark.inputs import as_double, inexact_number, literal
+from modelfactory.spark.progress import watched_rows
 
 _NUMBER, _BIN, _IS_ROW, _ANSWER, _VERSION, _SERVED, _REASON = (
     "_mf_number",
@@ -114,6 +116,85 @@ def scored(
         "reason": F.coalesce(fault, F.col(_REASON)),
     }
     return answered.select(*own, *(column.alias(name) for name, column in added.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where scored rows go.
+
+    Attributes:
+        url: path or URL for Spark.
+        format: format of the files.
+        mode: what becomes of what is there: `error`, `overwrite` or `append`.
+    """
+
+    url: str
+    format: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows were read and written, and how they were answered.
+
+    Attributes:
+        read: rows of the input.
+        written: rows of the output.
+        served_by: rows by who serves them.
+        reasons: rows by the reason why it is not the model of their own group; those that a model could not answer
+            under `predict_failed`, whatever the error.
+    """
+
+    read: int
+    written: int
+    served_by: Mapping[str, int]
+    reasons: Mapping[str, int]
+
+
+def write_scored(
+    rows: DataFrame,
+    score: Callable[[DataFrame], DataFrame],
+    output: Output,
+    *,
+    servers: Sequence[str],
+    job: str,
+    report: Callable[[int], None],
+) -> Counts:
+    """Score rows and write them; one action, in which they are counted too.
+
+    Args:
+        rows: the rows.
+        score: gives them their answers.
+        output: where they go.
+        servers: all values that `served_by` may have.
+        job: name of the job, unique in the session.
+        report: called with the number of rows written.
+
+    Raises:
+        SparkFailed: the job failed.
+    """
+    before, after = Observation(), Observation()
+    reasons = [str(why) for why in (*Status, *Reason)]
+    served_by, reason_of = F.col("served_by"), F.substring_index("reason", ":", 1)
+    counted = [F.count_if(served_by == name).alias(f"served_by {name}") for name in servers]
+    counted += [F.count_if(reason_of == name).alias(f"reason {name}") for name in reasons]
+    try:
+        done = score(rows.observe(before, F.count(F.lit(1)).alias("rows")))
+        done = done.observe(after, F.count(F.lit(1)).alias("rows"), *counted)
+        if output.format == "csv" and "probability" in done.columns:
+            done = done.withColumn("probability", F.to_json("probability"))
+        options = {"header": "true"} if output.format == "csv" else {}
+        with watched_rows(rows.sparkSession, job, report):
+            done.write.format(output.format).mode(output.mode).options(**options).save(output.url)
+    except SPARK_ERRORS as error:
+        raise SparkFailed(worker_reason(error) or reason(error)) from error
+    found = after.get
+    return Counts(
+        read=before.get["rows"],
+        written=found["rows"],
+        served_by={name: found[f"served_by {name}"] for name in servers},
+        reasons={name: found[f"reason {name}"] for name in reasons if found[f"reason {name}"]},
+    )
 
 
 def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Feature]) -> Mapping[str, T.DataType]:

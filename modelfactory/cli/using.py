@@ -1,0 +1,78 @@
+"""Commands that use what is trained: score."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from modelfactory.cli.running import Invocation, command
+
+
+class Mode(StrEnum):
+    """What becomes of what is at the output."""
+
+    ERROR = "error"
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+
+
+def register(app: typer.Typer) -> None:
+    """Make these functions commands of an app."""
+    command(app)(score)
+
+
+def score(
+    call: Invocation,
+    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    rows: Annotated[
+        str, typer.Option("--input", "-i", help="A declared source, a path, a URL, or a table of Spark's catalog.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="Path or URL of the folder to write.")],
+    version: Annotated[int | None, typer.Option("--version", help="Number of the version; the current one.")] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", help="Spark SQL predicate: rows of the input that fail it are not scored.")
+    ] = None,
+    input_format: Annotated[
+        str | None, typer.Option("--input-format", help="Format of a path; by default as its name ends, or parquet.")
+    ] = None,
+    input_option: Annotated[
+        list[str] | None,
+        typer.Option("--input-option", metavar="KEY=VALUE", help="Option of Spark's reader, such as sep=;."),
+    ] = None,
+    output_format: Annotated[
+        str | None, typer.Option("--output-format", help="Format to write; by default as the name ends, or parquet.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option("--mode", help="What becomes of what is at the output already.")] = Mode.ERROR,
+    fallback: Annotated[
+        bool, typer.Option("--fallback/--no-fallback", help="Let others stand in where a group has no model.")
+    ] = True,
+    allow_version_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-version-mismatch", help="Load models that another scikit-learn has fitted."),
+    ] = False,
+) -> None:
+    """Predict every row of a table by the model of its group, and write it with who answered and why."""
+    from modelfactory.commands.score import Scoring, score_table
+
+    options = {}
+    for text in input_option or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--input-option {text}: write KEY=VALUE")
+        options[key] = value
+    wanted = Scoring(
+        family=family,
+        version=version,
+        input=rows,
+        input_format=input_format,
+        input_options=options,
+        where=where,
+        output=output,
+        output_format=output_format,
+        mode=mode.value,
+        fallback=fallback,
+        allow_version_mismatch=allow_version_mismatch,
+    )
+    score_table(call.options, call.console, wanted)

@@ -1,0 +1,282 @@
+"""`mf score`: start Spark, read a table, and write it with an answer for every row."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from modelfactory.commands.interrupt import run_interruptibly
+from modelfactory.commands.launching import launched
+from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.report import Reporter, ScoreResult
+from modelfactory.commands.selecting import Choice
+from modelfactory.commands.workspace import Workspace
+from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, did_you_mean, input_error
+from modelfactory.plan.compiler import source_read
+from modelfactory.plan.outcomes import NONE
+from modelfactory.plan.steps import SourceRead
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from modelfactory.serving.stores import Family
+    from modelfactory.spark.scoring import Counts
+
+FORMATS = {"parquet": "parquet", "csv": "csv", "json": "json", "jsonl": "json", "orc": "orc", "avro": "avro"}
+"""Formats of files by how their names end."""
+CSV_OPTIONS = {"header": "true", "inferSchema": "true"}
+"""How a CSV file is read that is no declared source."""
+_BATCH_ROWS = 1 << 16
+Mode = Literal["error", "overwrite", "append"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What to score.
+
+    Attributes:
+        family: name of the family.
+        version: number of its version; None for the current one.
+        input: a declared source, a path, a URL, or a table of the catalog.
+        input_format: format of a path or URL; None to see it by its name.
+        input_options: options of Spark's reader for it.
+        where: Spark SQL predicate on the rows of the input.
+        output: path or URL.
+        output_format: its format; None to see it by its name, `parquet` otherwise.
+        mode: what becomes of what is at the output.
+        fallback: whether other families stand in where a group has no model.
+        allow_version_mismatch: load models of another scikit-learn than the installed one.
+    """
+
+    family: str
+    version: int | None = None
+    input: str
+    input_format: str | None = None
+    input_options: Mapping[str, str] = field(default_factory=dict)
+    where: str | None = None
+    output: str
+    output_format: str | None = None
+    mode: Mode = "error"
+    fallback: bool = True
+    allow_version_mismatch: bool = False
+
+
+def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) -> ScoreResult:
+    """Score a table by the models of a family, and write every row of it once, with its answer.
+
+    Args:
+        options: where the project is and how to read it.
+        reporter: hears what happens.
+        wanted: what to score.
+
+    Raises:
+        InputError: the family was never built, its models may not be loaded, or the input does not fit them; nothing
+            was written.
+        BuildFailed: the Spark job failed, or rows are missing; what was at the output before is still there, unless it
+            is a URL.
+    """
+    began = time.monotonic()
+    output = _output_format(wanted)
+    opened: list[Family] = []
+
+    def ready(workspace: Workspace) -> None:
+        _check_output(wanted)
+        opened.append(_family(workspace, wanted))
+        opened[0].chain(fallback=wanted.fallback)
+
+    choice = Choice(only=[wanted.family])
+    with launched(options, reporter, choice, ready=ready, reads=[wanted.input]) as launch:
+        (family,) = opened
+        spark, workspace = launch.spark, launch.workspace
+        job = f"{launch.run.run_id}/score"
+
+        def report(rows: int) -> None:
+            reporter.scoring_progress(wanted.family, rows)
+
+        def score() -> Counts:
+            from modelfactory.spark.scoring import Output, write_scored
+
+            _settle(spark, family)
+            rows = _rows(spark, workspace, wanted)
+            chain = family.chain(fallback=wanted.fallback)
+            servers = [*(link.served_by for link in chain.links), NONE]
+            reporter.scoring_started(wanted.family, family.number, wanted.input)
+            with _written(wanted, launch.run.run_id) as url:
+                return write_scored(
+                    rows,
+                    lambda given: family.score(given, fallback=wanted.fallback),
+                    Output(url, output, wanted.mode),
+                    servers=servers,
+                    job=job,
+                    report=report,
+                )
+
+        counts = _run(spark, score)
+    if counts.read != counts.written:
+        message = f"{counts.read:,} rows were read and {counts.written:,} written"
+        raise BuildFailed(Diagnostic(code=Code.ACCOUNTING, message=message))
+    result = ScoreResult(
+        family=wanted.family,
+        version=family.number,
+        output=wanted.output,
+        rows=counts.written,
+        served_by=counts.served_by,
+        reasons=counts.reasons,
+        seconds=time.monotonic() - began,
+    )
+    reporter.scoring_finished(result)
+    return result
+
+
+def _run(spark: SparkSession, score: Callable[[], Counts]) -> Counts:
+    """Score so that Ctrl-C ends it.
+
+    Raises:
+        BuildFailed: the Spark job failed.
+    """
+    from modelfactory.spark.errors import SparkFailed
+    from modelfactory.spark.session import cancel_jobs
+
+    try:
+        return run_interruptibly(lambda _: score(), cancel=lambda: cancel_jobs(spark))
+    except SparkFailed as error:
+        message = f"the Spark job that scores failed: {error}"
+        hint = "what Spark said is in target/logs/spark.log"
+        raise BuildFailed(Diagnostic(code=Code.RUN_FAILED, message=message, help=hint)) from error
+
+
+def _family(workspace: Workspace, wanted: Scoring) -> Family:
+    """Return the version that scores.
+
+    Raises:
+        InputError: it was never built.
+    """
+    from modelfactory.serving.models import Trust
+    from modelfactory.serving.stores import ModelStore
+
+    if workspace.store.manifest(wanted.family) is None:
+        message, hint = f"family `{wanted.family}` was never built", f"`mf build --select {wanted.family}` trains it"
+        raise input_error(Code.NOT_BUILT, message, help=hint)
+    packages = frozenset(workspace.project.spec.estimator_packages)
+    store = ModelStore(workspace.store, Trust(packages, wanted.allow_version_mismatch))
+    return store.family(wanted.family, version=wanted.version)
+
+
+def _settle(spark: SparkSession, family: Family) -> None:
+    """Give the session the settings that decide what rows mean, and larger batches where rows are numbers."""
+    from modelfactory.spark.session import pin_settings
+
+    pin_settings(spark)
+    chain = family.chain()
+    if all(feature.kind == "numeric" for feature in chain.features) and not chain.gives_probability:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
+
+
+def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFrame:
+    """Open the input.
+
+    Raises:
+        InputError: it is not there, cannot be read, or the predicate cannot be.
+    """
+    from modelfactory.spark.errors import SPARK_ERRORS, reason
+    from modelfactory.spark.inputs import Finding, read_source
+
+    source, root = _source(workspace, wanted), workspace.project.root if _declared(workspace, wanted) else Path.cwd()
+    found = read_source(spark, source, root=root, environ=workspace.environ)
+    if isinstance(found, Finding):
+        near = did_you_mean(wanted.input, list(workspace.project.sources))
+        raise input_error(found.code, f"--input {wanted.input}: {found.message}", help=found.help or near)
+    if wanted.where is None:
+        return found
+    try:
+        return found.where(wanted.where)
+    except SPARK_ERRORS as error:
+        raise input_error(Code.SPARK_SQL, f"--where: {reason(error)}") from error
+
+
+def _declared(workspace: Workspace, wanted: Scoring) -> bool:
+    return wanted.input in workspace.project.sources
+
+
+def _source(workspace: Workspace, wanted: Scoring) -> SourceRead:
+    """Return how Spark reads the input.
+
+    Raises:
+        InputError: an option is given that goes with a path only.
+    """
+    if _declared(workspace, wanted):
+        if wanted.input_format or wanted.input_options:
+            raise input_error(Code.BAD_OPTION, f"`{wanted.input}` is a declared source, whose format and options stand")
+        return source_read(workspace.project.sources[wanted.input].spec)
+    kind = wanted.input_format or format_of(wanted.input)
+    path = wanted.input if kind or _looks_like_a_path(wanted.input) else None
+    options = {**(CSV_OPTIONS if kind == "csv" else {}), **wanted.input_options}
+    return SourceRead(
+        name="input",
+        path=path,
+        table=None if path is not None else wanted.input,
+        format=kind or "parquet",
+        options=tuple(sorted(options.items())),
+        columns=(),
+    )
+
+
+def format_of(name: str) -> str | None:
+    """Return the format that a file's name tells, compressed or not; None if it tells none."""
+    found = re.search(r"\.([a-z]+)(?:\.(?:gz|bz2|zst|snappy))?/?$", name.lower())
+    return FORMATS.get(found[1]) if found else None
+
+
+def _looks_like_a_path(name: str) -> bool:
+    return "/" in name or Path(name).exists()
+
+
+def _output_format(wanted: Scoring) -> str:
+    return wanted.output_format or format_of(wanted.output) or "parquet"
+
+
+def _check_output(wanted: Scoring) -> None:
+    """See that the output is free, before Spark is waited for.
+
+    Raises:
+        InputError: something is there.
+    """
+    if wanted.mode == "error" and "://" not in wanted.output and Path(wanted.output).exists():
+        hint = "--mode overwrite replaces it, --mode append adds to it"
+        raise input_error(Code.BAD_OPTION, f"--output {wanted.output} exists", help=hint)
+
+
+@contextmanager
+def _written(wanted: Scoring, run_id: str) -> Iterator[str]:
+    """Give the block a place to write to, and put what is there in the output's place once the block is done.
+
+    Spark would remove what was there before it writes; and a job that fails would leave neither.
+    """
+    if "://" in wanted.output:
+        yield wanted.output
+        return
+    place = Path(wanted.output).absolute()
+    if wanted.mode == "append":
+        yield place.as_uri()
+        return
+    draft, former = (place.with_name(f".{place.name}.{run_id}{end}") for end in ("", ".former"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield draft.as_uri()
+        if wanted.mode == "error":
+            _check_output(wanted)
+        if place.exists():
+            place.rename(former)
+        draft.rename(place)
+    finally:
+        for left in (draft, former):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
