@@ -291,6 +291,22 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "A misspelt variable would leave the project's own value in force. Declare it in `vars` of the project "
             "file.",
         ),
+        Code.NO_PREDICTION: Explanation(
+            "The models of a family do not predict.",
+            "Some estimators, such as `DBSCAN`, have no `predict`: their groups and metrics can be looked at, and rows "
+            "cannot be scored by them.",
+        ),
+        Code.UNSAFE_MODEL: Explanation(
+            "The bytes of a model are not those that were published, or name what may not be loaded.",
+            "Nothing of the bytes was run. If a package of your own is named, put it on `estimator_packages` of the "
+            "project, or give it to `open_store(…, packages=…)`; otherwise treat the store as tampered with: "
+            "`mf debug --store` looks at every file.",
+        ),
+        Code.OTHER_LIBRARIES: Explanation(
+            "Models were fitted by another scikit-learn than the one that is installed.",
+            "scikit-learn does not promise that they predict the same, or at all. Install the version in the message, "
+            "build the family anew, or accept the risk with `--allow-version-mismatch`.",
+        ),
         Code.TOO_MANY_FAILED: Explanation(
             "More groups failed than `max_failed` allows; the version is not published.",
             "The current version stays. `target/runs/RUN/` holds what came of the groups; raise `max_failed` only if "
