@@ -12,6 +12,7 @@ only what is admitted to be called, with the arguments that an honest pickle has
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -84,7 +85,7 @@ _POINTERS = 1 | 2 | 4
 _U2, _I4, _U4, _U8 = Struct("<H"), Struct("<i"), Struct("<I"), Struct("<Q")
 
 
-def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915 - one branch for each instruction
+def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915, one branch for each instruction
     """Check what a pickle of protocol 4 or 5 would do.
 
     Args:
@@ -100,7 +101,7 @@ def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915 - on
     memo: list[Any] = []
     push, pop, remember = stack.append, stack.pop, memo.append
     at, end = 0, len(data)
-    while True:
+    while True:  # the most frequent instructions first: this is most of the time that loading a small model takes
         code = data[at]
         at += 1
         if code == 0x94:  # MEMOIZE
@@ -109,97 +110,111 @@ def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915 - on
             start = at + 1
             at = start + data[at]
             push(data[start:at].decode("utf-8", "surrogatepass"))
+            if data[at] == 0x94:  # MEMOIZE, as nearly always
+                remember(stack[-1])
+                at += 1
         elif code == 0x68:  # BINGET
             push(memo[data[at]])
             at += 1
         elif code == 0x4B:  # BININT1
             push(data[at])
             at += 1
-        elif code == 0x6A:  # LONG_BINGET
-            push(memo[_U4.unpack_from(data, at)[0]])
-            at += 4
+        elif code >= 0x80:
+            if 0x85 <= code <= 0x87:  # TUPLE1, TUPLE2, TUPLE3
+                count = code - 0x84
+                stack[-count:] = [tuple(stack[-count:])]
+            elif 0x88 <= code <= 0x89:  # NEWTRUE, NEWFALSE
+                push(code == 0x88)
+            elif code == 0x93:  # STACK_GLOBAL
+                name, module = pop(), pop()
+                if type(module) is not str or type(name) is not str:
+                    raise Refused("it makes up a name")
+                uses = admitted(module, name)
+                if not uses:
+                    raise Refused(f"it names `{module}.{name}`", module, name)
+                push(_Global((listed_module(module), name), uses))
+            elif code == 0x81:  # NEWOBJ
+                arguments, maker = pop(), pop()
+                push(_made(maker, arguments, NEW))
+            elif code == 0x8E or code == 0x96:  # BINBYTES8, BYTEARRAY8
+                push(_BYTES)
+                at += 8 + _U8.unpack_from(data, at)[0]
+            elif code == 0x8A:  # LONG1
+                start = at + 1
+                at = start + data[at]
+                push(int.from_bytes(data[start:at], "little", signed=True))
+            elif code == 0x8F:  # EMPTY_SET
+                push(_OPAQUE)
+            elif code == 0x90:  # ADDITEMS
+                _to_mark(stack)
+                if stack[-1] is not _OPAQUE:
+                    raise Refused("it adds to what is no set")
+            elif code == 0x91:  # FROZENSET
+                _to_mark(stack)
+                push(_OPAQUE)
+            elif code == 0x95:  # FRAME
+                at += 8
+            elif code == 0x80 and data[at] in (4, 5):  # PROTO
+                at += 1
+            else:
+                raise _unknown(code)
         elif code == 0x28:  # MARK
             push(_MARK)
         elif code == 0x4E:  # NONE
             push(None)
-        elif code in (0x88, 0x89):  # NEWTRUE, NEWFALSE
-            push(code == 0x88)
+        elif code == 0x52:  # REDUCE
+            arguments, maker = pop(), pop()
+            push(_made(maker, arguments, CALL))
+        elif code == 0x74:  # TUPLE
+            push(tuple(_to_mark(stack)))
+        elif code == 0x62:  # BUILD
+            state = pop()
+            _check_state(stack[-1], state)
         elif code == 0x47:  # BINFLOAT
             push(_OPAQUE)
             at += 8
-        elif 0x85 <= code <= 0x87:  # TUPLE1, TUPLE2, TUPLE3
-            count = code - 0x84
-            stack[-count:] = [tuple(stack[-count:])]
-        elif code == 0x74:  # TUPLE
-            push(tuple(_to_mark(stack)))
-        elif code == 0x29:  # EMPTY_TUPLE
-            push(())
-        elif code == 0x5D:  # EMPTY_LIST
-            push(_List())
+        elif code == 0x4A:  # BININT
+            push(_I4.unpack_from(data, at)[0])
+            at += 4
+        elif code == 0x6A:  # LONG_BINGET
+            push(memo[_U4.unpack_from(data, at)[0]])
+            at += 4
+        elif code == 0x4D:  # BININT2
+            push(_U2.unpack_from(data, at)[0])
+            at += 2
+        elif code == 0x43:  # SHORT_BINBYTES
+            push(_BYTES)
+            at += 1 + data[at]
         elif code == 0x7D:  # EMPTY_DICT
             push(_Dict())
-        elif code == 0x8F:  # EMPTY_SET
-            push(_OPAQUE)
-        elif code in (0x65, 0x61):  # APPENDS, APPEND
+        elif code == 0x75 or code == 0x73:  # SETITEMS, SETITEM
+            _set_items(stack, _to_mark(stack) if code == 0x75 else [*reversed((pop(), pop()))])
+        elif code == 0x5D:  # EMPTY_LIST
+            push(_List())
+        elif code == 0x65 or code == 0x61:  # APPENDS, APPEND
             items = _to_mark(stack) if code == 0x65 else [pop()]
             if type(stack[-1]) is not _List:
                 raise Refused("it appends to what is no list")
             stack[-1].extend(items)
-        elif code in (0x75, 0x73):  # SETITEMS, SETITEM
-            _set_items(stack, _to_mark(stack) if code == 0x75 else [*reversed((pop(), pop()))])
-        elif code == 0x90:  # ADDITEMS
-            _to_mark(stack)
-            if stack[-1] is not _OPAQUE:
-                raise Refused("it adds to what is no set")
-        elif code == 0x91:  # FROZENSET
-            _to_mark(stack)
-            push(_OPAQUE)
-        elif code == 0x93:  # STACK_GLOBAL
-            name, module = pop(), pop()
-            if type(module) is not str or type(name) is not str:
-                raise Refused("it makes up a name")
-            uses = admitted(module, name)
-            if not uses:
-                raise Refused(f"it names `{module}.{name}`", module, name)
-            push(_Global((listed_module(module), name), uses))
-        elif code in (0x52, 0x81):  # REDUCE, NEWOBJ
-            arguments, maker = pop(), pop()
-            push(_made(maker, arguments, CALL if code == 0x52 else NEW))
-        elif code == 0x62:  # BUILD
-            state = pop()
-            _check_state(stack[-1], state)
-        elif code == 0x4D:  # BININT2
-            push(_U2.unpack_from(data, at)[0])
-            at += 2
-        elif code == 0x4A:  # BININT
-            push(_I4.unpack_from(data, at)[0])
-            at += 4
-        elif code == 0x8A:  # LONG1
-            push(int.from_bytes(data[at + 1 : at + 1 + data[at]], "little", signed=True))
-            at += 1 + data[at]
-        elif code == 0x43:  # SHORT_BINBYTES
-            push(_BYTES)
-            at += 1 + data[at]
+        elif code == 0x29:  # EMPTY_TUPLE
+            push(())
         elif code == 0x42:  # BINBYTES
             push(_BYTES)
             at += 4 + _U4.unpack_from(data, at)[0]
-        elif code in (0x8E, 0x96):  # BINBYTES8, BYTEARRAY8
-            push(_BYTES)
-            at += 8 + _U8.unpack_from(data, at)[0]
         elif code == 0x58:  # BINUNICODE
-            size = _U4.unpack_from(data, at)[0]
-            push(data[at + 4 : at + 4 + size].decode("utf-8", "surrogatepass"))
-            at += 4 + size
-        elif code == 0x95:  # FRAME
-            at += 8
-        elif code == 0x80 and data[at] in (4, 5):  # PROTO
-            at += 1
+            start = at + 4
+            at = start + _U4.unpack_from(data, at)[0]
+            push(data[start:at].decode("utf-8", "surrogatepass"))
         elif code == 0x2E:  # STOP
             if len(stack) != 1 or at != end:
                 raise Refused("it goes on behind its end")
             return
         else:
-            raise Refused(f"it uses instruction 0x{code:02x}, which pickles of models do not have")
+            raise _unknown(code)
+
+
+def _unknown(code: int) -> Refused:
+    return Refused(f"it uses instruction 0x{code:02x}, which pickles of models do not have")
 
 
 def listed_module(module: str) -> str:
@@ -229,8 +244,8 @@ def _set_items(stack: list[Any], items: list[Any]) -> None:
     mapping = type(target) is _Made and target.maker in _MAPPINGS
     if type(target) is not _Dict and not mapping:
         raise Refused("it sets items of what is no dict")
-    for index, key in enumerate(items):
-        if type(key) is str and key[:2] == "__" and index % 2 == 0 and type(items[index + 1]) is not int:
+    for index, key in enumerate(items[::2]):
+        if type(key) is str and key.startswith("__") and type(items[2 * index + 1]) is not int:
             raise Refused(f"it sets `{key}`, by which Python and NumPy know what an object is", "", key)
     if type(target) is _Dict:
         target += items
@@ -251,11 +266,19 @@ def _made(maker: Any, arguments: Any, use: str) -> _Made:
 
 def _is_dtype(made: _Made, *arguments: Any) -> bool:
     text, *flags = arguments
-    if type(text) is not str or not _TYPE.fullmatch(text):
+    if type(text) is not str or not (flags == [False, True] or flags == []):
         return False
-    made.kind, size = text[0], int(text[1:] or 8)
-    made.itemsize = 4 * size if made.kind == "U" else size
-    return all(type(flag) is bool for flag in flags)
+    made.kind, made.itemsize = _parsed(text)
+    return made.kind != ""
+
+
+@functools.lru_cache(256)
+def _parsed(text: str) -> tuple[str, int]:
+    """Return the kind of a dtype and its size in bytes; no kind if it is none of those that are written."""
+    if not _TYPE.fullmatch(text):
+        return "", 0
+    size = int(text[1:] or 8)
+    return text[0], 4 * size if text[0] == "U" else size
 
 
 def _is_array(_: _Made, *arguments: Any) -> bool:
@@ -392,4 +415,9 @@ def _names(value: Any, name: str) -> bool:
 
 
 def _are_counts(shape: Any) -> bool:
-    return type(shape) is tuple and all(type(size) is int and size >= 0 for size in shape)
+    if type(shape) is not tuple:
+        return False
+    for size in shape:  # noqa: SIM110, twice as fast
+        if type(size) is not int or size < 0:
+            return False
+    return True
