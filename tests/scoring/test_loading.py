@@ -333,6 +333,26 @@ def test_a_pickle_that_is_cut_or_changed_anywhere_is_an_error_of_ours_or_a_model
         load(changed)
 
 
+def test_the_code_that_is_shipped_to_workers_loads_models(tmp_path: Path) -> None:
+    from modelfactory.spark.shipping import ship_code
+
+    class Session:
+        def addArtifacts(self, archive: str, *, pyfile: bool) -> None:
+            self.archive = archive
+
+    session: Any = Session()
+    ship_code(session, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {session.archive!r})\n{IN_A_PROCESS}"],
+        input=pickle.dumps(line(), protocol=5),
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert done.stdout.decode() == "loaded LinearRegression()\n", done
+
+
 # Other packages ------------------------------------------------------------------------------------------------------
 
 
