@@ -60,6 +60,7 @@ class Code(StrEnum):
     STORE_LOCKED = "MF405"
     WORKERS = "MF406"
     PLAN_STALE = "MF407"
+    NO_PACKAGE = "MF408"
     NOTHING_SELECTED = "MF501"
     BAD_OPTION = "MF502"
     NOT_BUILT = "MF503"

@@ -269,6 +269,11 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "was made from. Where one of them is another, `mf build --plan` builds nothing: what was reviewed is not "
             "what would be done. `mf plan --out` makes a new one. The exit code is 5.",
         ),
+        Code.NO_PACKAGE: Explanation(
+            "A package is not installed that a definition or a command needs.",
+            "What not everybody needs is an extra: `persistence: skops` needs "
+            "`pip install 'modelfactory-spark[skops]'`, here and on the workers.",
+        ),
         Code.NOTHING_SELECTED: Explanation(
             "The selection matches no family.",
             "A build that does nothing and ends well would look like a build that has done its work. `mf ls` with the "

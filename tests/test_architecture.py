@@ -32,6 +32,7 @@ HOMES = {
     "py4j": {"spark"},
     "sklearn": {"training", "scoring"},
     "joblib": {"training"},
+    "skops": {"training", "scoring"},
     "threadpoolctl": {"training"},
     "jinja2": {"plan"},
     "pydantic": {"project", "store"},

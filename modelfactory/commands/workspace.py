@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,6 +132,7 @@ class ReadProject:
             compiled = [f for f in project.families if f.name in names or f.name in chosen.unknown]
             plan, found_by_compiler = compile_plan(project, compiled, facts, options.environ)
         more = found_by_compiler + check_partial(project, facts, options.environ)
+        more += _missing_packages(project.families)
         if columns:
             more += _check_data(project, chosen.families, plan, facts, options.environ)
         warnings = _unknown_variables(project, options)
@@ -224,6 +226,22 @@ def _check_data(
     schemas = read_schemas(project, sorted(read), environ)
     found = check_columns(project, families, facts, schemas)
     return [diagnostic.hiding(project.shown_as) for diagnostic in (*missing, *found)]
+
+
+def _missing_packages(families: Iterable[Family]) -> list[Diagnostic]:
+    """Tell which families ask for a package that is not installed."""
+    asking = [family for family in families if family.spec.persistence == "skops"]
+    if not asking or importlib.util.find_spec("skops") is not None:
+        return []
+    return [
+        family.diagnostic(
+            Code.NO_PACKAGE,
+            "`persistence: skops` needs skops, which is not installed",
+            ("persistence",),
+            help="pip install 'modelfactory-spark[skops]'",
+        )
+        for family in asking
+    ]
 
 
 def _any_error(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -54,6 +54,8 @@ def meaning_of(
         "null_keys": spec.null_keys,
         "seed": spec.seed,
     }
+    if spec.persistence != "pickle":  # where it is left out, families that were published before it keep their meaning
+        models["persistence"] = spec.persistence
     tests: dict[str, Any] = {"fallback": spec.fallback, "max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
     if spec.evaluate is not None:
         measured = _spec(spec.evaluate)

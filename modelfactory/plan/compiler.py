@@ -183,6 +183,7 @@ class _FamilyCompiler:
         spec = self.spec
         estimator = estimator_of(spec, self.facts)
         frames = any(f.kind == "categorical" for f in spec.features) or hands_on(estimator, self.facts)
+        pickled = spec.persistence == "pickle"  # what solves many groups at once writes their pickles at once
         time = spec.evaluate.by_time.column if spec.evaluate and spec.evaluate.by_time else None
         fit = FitStep(
             family=spec.name,
@@ -194,10 +195,11 @@ class _FamilyCompiler:
             estimator=estimator,
             weight_parameter=weight_parameter(estimator),
             container="frame" if frames else "matrix",
-            linear_solve=None if frames else linear_solve(estimator, len(spec.features)),
+            linear_solve=linear_solve(estimator, len(spec.features)) if pickled and not frames else None,
             evaluation=evaluation,
             seed=spec.seed,
             timeout=spec.timeout,
+            persistence=spec.persistence,
         )
         meaning = meaning_of(
             spec,

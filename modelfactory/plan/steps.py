@@ -23,6 +23,10 @@ VIEW_PREFIX, GROUPS_PREFIX = "mf_source_", "mf_groups_"
 """Names of the views on sources and on group tables begin with them."""
 
 
+Persistence = Literal["pickle", "skops"]
+"""By what models are written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatorCall:
     """A class and the arguments to make an estimator of it.
@@ -114,6 +118,7 @@ class FitStep:
         evaluation: how to measure; None to fit on all rows without measuring.
         seed: seed of the family.
         timeout: seconds for one group, or None.
+        persistence: by what the models are written.
     """
 
     family: str
@@ -129,6 +134,7 @@ class FitStep:
     evaluation: Evaluation | None
     seed: int
     timeout: float | None
+    persistence: Persistence = "pickle"
 
     @property
     def all_numeric(self) -> bool:

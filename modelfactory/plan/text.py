@@ -41,6 +41,7 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
     )
     yield from _wrapped(
         f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string, outcome struct"
+        + ("; written by skops" if step.fit.persistence == "skops" else "")
     )
     yield f"  fingerprint {step.definition_fingerprint[:16]}"
 

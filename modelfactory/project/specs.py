@@ -353,6 +353,12 @@ class FamilySpec(Spec):
         0,
         description="Seed of the holdout and, together with the group's key, of every open `random_state`.",
     )
+    persistence: Literal["pickle", "skops"] = Field(
+        "pickle",
+        description="How models are written: `pickle`, small and fast, of which only what estimators need is loaded; "
+        "or `skops`, which other programs can read without unpickling, and which needs "
+        "`pip install 'modelfactory-spark[skops]'`.",
+    )
     fallback: str | None = Field(
         None,
         description="A coarser family, whose `group_by` is part of this one's: its models stand in for groups that "

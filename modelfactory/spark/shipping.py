@@ -21,6 +21,6 @@ def ship_code(spark: SparkSession, folder: Path) -> None:
     """
     archive = folder / "modelfactory.zip"
     with ZipFile(archive, "w", ZIP_DEFLATED) as out:
-        for file in sorted(_PACKAGE.rglob("*.py")):
+        for file in sorted([*_PACKAGE.rglob("*.py"), *_PACKAGE.rglob("*.txt")]):  # names.txt tells what may be loaded
             out.write(file, file.relative_to(_PACKAGE.parent))
     spark.addArtifacts(str(archive), pyfile=True)

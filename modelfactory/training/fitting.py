@@ -169,7 +169,7 @@ def _fitted(step: FitStep, template: Template, rows: GroupRows, measured: Rows, 
         "n_test": found.n_test,
         "metrics": mean_of(found.metrics),
         "baseline": mean_of(found.baseline),
-        "model": encode_model(found.model),
+        "model": encode_model(found.model, step.persistence),
     }
 
 
