@@ -7,10 +7,8 @@ Until then it does not exist; what a build that died has left behind is removed 
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +16,11 @@ import pyarrow.parquet as pq
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
+from modelfactory.store.leftovers import STAGING, leftovers, only_first
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
 from modelfactory.store.places import Conflict, Edition, Place
 from modelfactory.store.store import MANIFEST, Store
 
-STAGING = "_staging"
 GROUPS, MODELS = "groups", "models"
 _CHUNK = 8 << 20
 
@@ -30,7 +28,7 @@ _CHUNK = 8 << 20
 def next_number(store: Store, family: str) -> int:
     """Return the number of the next version; a number is never given twice."""
     manifest = store.manifest(family)
-    return 1 + max((version.number for version in manifest.versions), default=0) if manifest else 1
+    return manifest.highest + 1 if manifest else 1
 
 
 def stage_version(store: Store, family: str, number: int, run_id: str) -> Staging:
@@ -59,21 +57,6 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
     return Staging(place, family, f"v{number:06d}-{run_id}", former, manifest)
 
 
-def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
-    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
-    own = [v for v in manifest.versions if v.folder(family) == family] if manifest else []
-    named = {PurePosixPath(file.path).parts[0] for version in own for file in version.files}
-    versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
-    staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
-    drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
-    return versions + staged + drafts
-
-
-def only_first(left: list[str]) -> bool:
-    """Tell whether all that is left may be of builds that died before a family was ever published."""
-    return not any(re.match(r"v(?!0*1-)", name) for name in left)
-
-
 def publish_version(store: Store, staging: Staging, version: VersionRecord) -> Manifest:
     """Make a staged version the current one, in one step; needs a hold on the family.
 
@@ -85,7 +68,8 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
     if before and any(other.number == version.number for other in before.versions):
         raise overtaken(family)
     versions = [*before.versions, version] if before else [version]
-    manifest = Manifest(family=family, current=version.number, versions=versions)
+    revision = before.revision + 1 if before else 0
+    manifest = Manifest(family=family, current=version.number, revision=revision, versions=versions)
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
     # and what is found after that may be of a build that has begun since.
     left = [] if place.holds_surely else leftovers(place, family, before)

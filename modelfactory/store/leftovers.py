@@ -1,0 +1,26 @@
+"""What stands in a family's folder and counts for nothing: of builds that died, or of versions that were pruned."""
+
+from __future__ import annotations
+
+import re
+
+from modelfactory.store.manifest import Manifest
+from modelfactory.store.places import Place
+from modelfactory.store.store import MANIFEST
+
+STAGING = "_staging"
+
+
+def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
+    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
+    own = [version for version in manifest.versions if version.folder(family) == family] if manifest else []
+    named = {name for version in own for name in version.folders}
+    versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
+    staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
+    drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
+    return versions + staged + drafts
+
+
+def only_first(left: list[str]) -> bool:
+    """Tell whether all that is left may be of builds that died before a family was ever published."""
+    return not any(re.match(r"v(?!0*1-)", name) for name in left)
