@@ -255,7 +255,8 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
         ),
         Code.STORE_LOCKED: Explanation(
             "Another build holds the family, or has published it first.",
-            "Two builds of one family would publish over each other. Wait for the other build and start again; what "
+            "Two builds of one family would publish over each other, and `mf rollback` and `mf prune` change what a "
+            "build does. Wait for the other build and start again; what "
             "it published is the current version. The exit code is 5.",
         ),
         Code.WORKERS: Explanation(
