@@ -18,7 +18,7 @@ from modelfactory.diagnostics import counted
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
-    from modelfactory.store.group_changes import GroupChanges, LostGroup, MetricChange, MovedGroup
+    from modelfactory.store.group_changes import GroupChanges, MetricChange, MovedGroup
 
 SCHEMA = 1
 """Number of the JSON forms; it rises when a key changes its meaning or goes."""
@@ -111,11 +111,11 @@ def comparison_parts(found: VersionComparison) -> Iterator[Text | Table]:
     for version in (found.old, found.new):
         text.append(f"  {_about(version, found.current)}\n", style="dim")
     text.append("\n")
+    width = max((len(change.path) for change in found.changes), default=0)
     for name, said, changed in _causes(found):
         text.append(f"{name:<13}{said}\n", style="yellow" if changed else "dim")
-    width = max((len(change.path) for change in found.changes), default=0)
-    for change in found.changes:
-        append_change(text, change, width)
+        for change in found.changes if name == "definition" else ():
+            append_change(text, change, width)
     text.append("\n").append(f"{_groups(found.groups)}\n", style="bold")
     for line in _statuses(found.groups):
         text.append(f"    {line}\n")
@@ -126,10 +126,10 @@ def comparison_parts(found: VersionComparison) -> Iterator[Text | Table]:
         yield _table(("metric", *_METRIC_COLUMNS), [_metric_row(m) for m in found.groups.metrics])
     for title, groups in _ranked(found.groups):
         yield Text(f"\n{title}", style="bold")
-        yield _table((*_RANK_COLUMNS, "change"), [_moved_row(group) for group in groups])
+        yield _table(_RANK_COLUMNS, [_moved_row(group) for group in groups])
     if found.groups.without:
         yield Text(f"\n{_lost_title(found.groups)}", style="bold")
-        yield _table(_LOST_COLUMNS, [_lost_row(group) for group in found.groups.without])
+        yield _table(*_lost_table(found.groups))
 
 
 def comparison_markdown(found: VersionComparison) -> str:
@@ -145,10 +145,11 @@ def comparison_markdown(found: VersionComparison) -> str:
         lines += _markdown(("metric", *_METRIC_COLUMNS), [_metric_row(m) for m in found.groups.metrics])
     for title, groups in _ranked(found.groups):
         rows = [[as_code(key), *rest] for key, *rest in map(_moved_row, groups)]
-        lines += ["", f"{title}:", "", *_markdown((*_RANK_COLUMNS, "change"), rows)]
+        lines += ["", f"{title}:", "", *_markdown(_RANK_COLUMNS, rows)]
     if found.groups.without:
-        lost = [[as_code(key), *map(as_cell, rest)] for key, *rest in map(_lost_row, found.groups.without)]
-        lines += ["", f"{_lost_title(found.groups)}:", "", *_markdown(_LOST_COLUMNS, lost)]
+        names, rows = _lost_table(found.groups)
+        lost = [[as_code(key), *map(as_cell, rest)] for key, *rest in rows]
+        lines += ["", f"{_lost_title(found.groups)}:", "", *_markdown(names, lost)]
     return "\n".join(lines) + "\n"
 
 
@@ -180,8 +181,7 @@ def comparison_json(found: VersionComparison) -> str:
 
 
 _METRIC_COLUMNS = ("better", "worse", "equal", "median")
-_RANK_COLUMNS = ("group", "was", "is", "rows")
-_LOST_COLUMNS = ("group", "was", "is", "why")
+_RANK_COLUMNS = ("group", "was", "is", "rows", "change")
 
 
 def _version_document(version: VersionRecord) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _causes(found: VersionComparison) -> Iterator[tuple[str, str, bool]]:
 def _groups(groups: GroupChanges) -> str:
     said = {
         "gained a model": groups.gained,
-        "lost theirs": groups.lost,
+        "lost their model": groups.lost,
         "new": groups.added,
         "vanished": groups.vanished,
     }
@@ -273,8 +273,13 @@ def _lost_title(groups: GroupChanges) -> str:
     return "lost their model" if shown == groups.lost else f"lost their model, {shown} of {groups.lost:,}"
 
 
-def _lost_row(group: LostGroup) -> list[str]:
-    return [_key(group.key), group.old, group.new, printable(group.error or "")]
+def _lost_table(groups: GroupChanges) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return names and cells; some statuses need no reason."""
+    rows = [[_key(group.key), group.old, group.new] for group in groups.without]
+    if not any(group.error for group in groups.without):
+        return ("group", "was", "is"), rows
+    reasons = [printable(group.error or "") for group in groups.without]
+    return ("group", "was", "is", "why"), [[*row, reason] for row, reason in zip(rows, reasons, strict=True)]
 
 
 def _key(key: Mapping[str, Any]) -> str:

@@ -307,7 +307,7 @@ def _plan(
     left = [
         path
         for name in names
-        for found in leftovers(store.place, name, manifests[name])
+        for found in leftovers(store, name, manifests[name])
         if (path := f"{name}/{found}") not in known
     ]
     # A build whose lease ran out may still be alive: it cannot publish any more once its manifest is replaced.

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 
 from modelfactory.store.manifest import Manifest
-from modelfactory.store.places import Place
-from modelfactory.store.store import MANIFEST
+from modelfactory.store.store import MANIFEST, Store
 
 STAGING = "_staging"
 
 
-def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
-    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
-    own = [version for version in manifest.versions if version.folder(family) == family] if manifest else []
-    named = {name for version in own for name in version.folders}
+def leftovers(store: Store, family: str, manifest: Manifest | None) -> list[str]:
+    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder.
+
+    What the manifest of a former name still names is none: a family may have been renamed back, and pruned by half.
+    """
+    place = store.place
+    former = {name: store.own_manifest(name) for name in store.names(family)[1:]}
+    named = {
+        folder
+        for name, found in {**former, family: manifest}.items()
+        for version in (found.versions if found else ())
+        if version.folder(name) == family
+        for folder in version.folders
+    }
     versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
     staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
     drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]

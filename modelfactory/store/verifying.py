@@ -73,7 +73,7 @@ def verify_store(store: Store) -> Verified:
         except InputError as error:
             damages.append(Damage(family, None, MANIFEST, f"cannot be read: {error.diagnostics[0].message}"))
             continue
-        left = leftovers(place, family, manifest)
+        left = leftovers(store, family, manifest)
         if manifest is not None:
             manifests.append(manifest)
             damages += _damages(place, family, manifest)

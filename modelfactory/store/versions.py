@@ -38,12 +38,13 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
 
     Raises:
         InputError: the family has versions and no manifest, or the store cannot be used.
+        StoreLocked: the family has a new name, and another build has taken it over since.
     """
     place = store.place
     former = place.edition(f"{family}/{MANIFEST}")
     renamed = bool(store.former_names.get(family))  # then another of its names may have gone further
     manifest = store.manifest(family) if former is None or renamed else store.parsed(family, former.content)
-    left = leftovers(place, family, manifest)
+    left = leftovers(store, family, manifest)
     if former is None and not only_first(left):
         raise input_error(
             Code.STORE,
@@ -51,10 +52,24 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
             file=place.shown(family),
             help=f"restore {MANIFEST}, or move the folders away to begin anew",
         )
+    if former is None and manifest is not None:
+        # The family has a new name. Were this build to die, what it leaves could not be told from versions whose
+        # manifest was lost.
+        former = _take_over(place, family, manifest)
     if place.holds_surely:
         for name in left:
             place.remove(f"{family}/{name}")
     return Staging(place, family, f"v{number:06d}-{run_id}", former, manifest)
+
+
+def _take_over(place: Place, family: str, manifest: Manifest) -> Edition | None:
+    """Write the manifest of a former name under the present one, and return what was written."""
+    moved = manifest.model_copy(update={"revision": manifest.revision + 1})
+    try:
+        place.replace(f"{family}/{MANIFEST}", manifest_text(moved).encode(), None)
+    except Conflict as error:
+        raise overtaken(family) from error
+    return place.edition(f"{family}/{MANIFEST}")
 
 
 def publish_version(store: Store, staging: Staging, version: VersionRecord) -> Manifest:
@@ -72,7 +87,7 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
     manifest = Manifest(family=family, current=version.number, revision=revision, versions=versions)
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
     # and what is found after that may be of a build that has begun since.
-    left = [] if place.holds_surely else leftovers(place, family, before)
+    left = [] if place.holds_surely else leftovers(store, family, before)
     staging.may_be_named = True
     try:
         place.replace(f"{family}/{MANIFEST}", manifest_text(manifest).encode(), staging.former)

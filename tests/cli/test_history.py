@@ -209,7 +209,7 @@ def test_the_same_version_twice_differs_in_nothing(folder: Path) -> None:
 def test_people_read_the_same(folder: Path, output: str) -> None:
     shown = mf(folder, "diff", "f", "--versions", "2", "3", "--output", output).stdout
     assert "version 2 → version 3" in shown
-    assert "7 groups: 1 gained a model, 1 lost theirs, 1 new, 1 vanished" in shown
+    assert "7 groups: 1 gained a model, 1 lost their model, 1 new, 1 vanished" in shown
     assert "1 of 6 groups were measured on other rows or columns" in shown
     assert "3.5 → 4.5" in shown
     assert "k=null" in shown

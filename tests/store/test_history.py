@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_samples import GROUPS, stage, version, write_models
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
 from modelfactory.store.groups import read_groups
 from modelfactory.store.history import Pruned, manifests_of, prune, rollback, versions_to_prune
+from modelfactory.store.local import LocalFolder
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
 from modelfactory.store.places import Place
 from modelfactory.store.store import Store
@@ -436,6 +438,30 @@ def test_a_prune_of_a_renamed_family_that_dies_is_finished_by_the_next(
     check_whole(store)
 
 
+def test_a_build_takes_nothing_that_the_manifest_of_a_former_name_still_names(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_many(store, 1)
+    publish_many(renamed(store, h=("f",)), 1, "h")
+    back = renamed(store, f=("h",))
+    real: Any = type(store.place).replace
+
+    def dying(self: Place, name: str, *arguments: Any) -> None:
+        if name.startswith("h/"):
+            raise Killed
+        real(self, name, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store.place), "replace", dying)
+        with pytest.raises(Killed):
+            prune(back, "f", keep=1, delete=True)
+    publish_many(back, 1)
+    assert verify_store(back).damages == ()
+    prune(back, "f", keep=1, delete=True)
+    assert (folders(store, "f"), folders(store, "h")) == ([3], [2])  # to which `h` points
+    check_whole(back)
+
+
 def test_what_another_manifest_names_is_not_deleted(store: Store) -> None:
     publish_many(store, 3)
     publish_many(renamed(store, h=("f",)), 1, "h")
@@ -456,3 +482,68 @@ def test_all_manifests_of_a_store_are_found(store: Store) -> None:
     publish_many(store, 1)
     publish_many(store, 1, "g")
     assert set(manifests_of(store)) == {"f", "g"}
+
+
+# All of it together ---------------------------------------------------------------------------------------------------
+
+steps = st.one_of(
+    st.tuples(st.sampled_from(["publish", "die", "rename"]), st.just(0)),
+    st.tuples(st.just("roll back"), st.integers(0, 9)),
+    st.tuples(st.just("prune"), st.integers(1, 3)),
+    st.tuples(st.just("prune and die"), st.integers(0, 4)),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(todo=st.lists(steps, max_size=10))
+def test_whatever_is_done_in_which_order_versions_stay_whole_and_numbers_are_given_once(
+    tmp_path_factory: pytest.TempPathFactory, todo: list[tuple[str, int]]
+) -> None:
+    root = tmp_path_factory.mktemp("history")
+    name, other = "f", "h"
+    given_numbers: list[int] = []
+    store = Store(root)
+    for what, n in [("publish", 0), *todo]:
+        current = store.current(name)
+        match what:
+            case "publish":
+                given_numbers.append(next_number(store, name))
+                publish_many(store, 1, name)
+            case "die":
+                with store.locked(name):
+                    stage_version(store, name, next_number(store, name), "dead").write_groups(GROUPS)
+            case "rename":
+                name, other = other, name
+                store = Store(root, {name: (other,)})
+            case "roll back":
+                known = numbers(manifest_of(store, name).versions)
+                rollback(store, name, known[n % len(known)])
+                assert manifest_of(store, name).current == known[n % len(known)]
+                current = None
+            case "prune":
+                newest = numbers(manifest_of(store, name).versions)[-n:]
+                prune(store, name, keep=n, delete=True)
+                assert numbers(manifest_of(store, name).versions)[-n:] == newest
+            case "prune and die":
+                with pytest.MonkeyPatch.context() as patched, suppress(Killed):
+                    dying_after(patched, n)
+                    prune(store, name, keep=1, delete=True)
+        assert verify_store(store).damages == ()
+        assert len(set(given_numbers)) == len(given_numbers)
+        if what != "publish" and current is not None:
+            assert manifest_of(store, name).current == current.number
+
+
+def dying_after(patched: pytest.MonkeyPatch, steps: int) -> None:
+    """Have the process die after so many steps that change a store."""
+    done = []
+    for method in ("replace", "remove"):
+        real: Any = getattr(LocalFolder, method)
+
+        def dying(self: Place, *arguments: Any, real: Any = real) -> None:
+            if len(done) >= steps:
+                raise Killed
+            done.append(self)
+            real(self, *arguments)
+
+        patched.setattr(LocalFolder, method, dying)
