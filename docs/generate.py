@@ -372,6 +372,8 @@ def _value(hint: Any) -> str:
         return _value(next(a for a in arguments if a is not type(None)))
     if origin is list:
         return f"{_value(arguments[0])}, may be repeated"
+    if origin is tuple:
+        return " and ".join(map(_value, arguments))
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _alternatives([f"`{member.value}`" for member in hint])
     return {bool: "flag", int: "whole number", str: "text", Path: "path"}[hint]

@@ -255,8 +255,9 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
         ),
         Code.STORE_LOCKED: Explanation(
             "Another build holds the family, or has published it first.",
-            "Two builds of one family would publish over each other. Wait for the other build and start again; what "
-            "it published is the current version. The exit code is 5.",
+            "Two builds of one family would publish over each other, and `mf rollback` and `mf prune` replace the same "
+            "manifest. Wait for the other and start again; `mf show FAMILY` tells what is current then. The exit code "
+            "is 5.",
         ),
         Code.WORKERS: Explanation(
             "The workers of a cluster have other versions than this machine, which could not load their models.",

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import PROJECTS, ROOT
+from store_samples import publish
+from support import ONE_ROW, PROJECTS, ROOT, workspace_of, write_project
 
 PACKAGE = ROOT / "modelfactory"
 FLOORS = {
@@ -43,6 +44,7 @@ HOMES = {
     "pyarrow": {"training", "scoring", "store", "spark", "serving", "commands"},
     "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "commands"},
 }
+HEAVY = {"pyspark", "py4j", "sklearn", "pandas", "numpy", "scipy", "pyarrow"}
 WORKER_ONLY = {"numpy", "pandas", "pyarrow", "sklearn", "joblib", "threadpoolctl"}
 
 
@@ -121,7 +123,26 @@ def command(*arguments: str) -> str:
     ids=lambda a: " ".join(a[:2]),
 )
 def test_light_commands_load_neither_spark_nor_scikit_learn(arguments: tuple[str, ...]) -> None:
-    assert not loaded_by(command(*arguments)) & {"pyspark", "py4j", "sklearn", "pandas", "numpy", "scipy", "pyarrow"}
+    assert not loaded_by(command(*arguments)) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("show", "f"), ("rollback", "f", "--to", "1"), ("prune", "--keep", "1", "--delete")],
+    ids=lambda a: a[0],
+)
+def test_so_do_commands_on_versions(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    store = workspace_of(write_project(tmp_path, ONE_ROW)).store
+    publish(store, 1)
+    before = publish(store, 2)
+    assert not loaded_by(command(*arguments, "--project-dir", str(tmp_path))) & HEAVY
+    assert (store.manifest("f") == before) == (arguments[0] == "show")
+
+
+def test_comparing_versions_loads_neither_spark_nor_scikit_learn() -> None:
+    loaded = loaded_by("import modelfactory.commands.history, modelfactory.store.group_changes")
+    assert "pyarrow" in loaded
+    assert not loaded & {"pyspark", "sklearn", "pandas"}
 
 
 def test_spark_starts_before_pyspark_is_imported() -> None:

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from modelfactory import __version__
-from modelfactory.cli import building, explaining, formatting, inspecting, projects, reviewing, schemas, using
+from modelfactory.cli import (
+    building,
+    explaining,
+    formatting,
+    inspecting,
+    projects,
+    reviewing,
+    schemas,
+    using,
+    versioning,
+)
 from modelfactory.cli.options import LogFormat
 from modelfactory.cli.running import UsageError
 from modelfactory.diagnostics import MfError
@@ -27,6 +37,7 @@ projects.register(app)
 building.register(app)
 inspecting.register(app)
 reviewing.register(app)
+versioning.register(app)
 formatting.register(app)
 schemas.register(app)
 explaining.register(app)

@@ -81,11 +81,19 @@ def write_details(console: Console, details: FamilyDetails, *, as_json: bool, no
         document = {
             **asdict(details.listing),
             "definition": {v.key: {"value": v.value, "from": list(v.origins)} for v in details.values},
-            "versions": [version.model_dump(mode="json") for version in details.versions],
+            "versions": [
+                {
+                    **version.model_dump(mode="json"),
+                    "current": version.number == details.current,
+                    "definition_changed": details.definition_changed[version.number],
+                    "bytes": version.bytes,
+                }
+                for version in details.versions
+            ],
         }
         console.data(json.dumps(document, default=str, ensure_ascii=False))
     else:
-        for table in show_tables(details, now=now):
+        for table in show_tables(details, now=now, width=console.out.width):
             console.table(table)
 
 

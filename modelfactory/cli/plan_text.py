@@ -54,8 +54,8 @@ def plan_markdown(plan: BuildPlan) -> str:
 
 def _versions(family: PlannedFamily) -> str:
     if family.current is None:
-        return "v1"
-    return f"v{family.current} → v{family.current + 1}"
+        return f"v{family.next_version}"
+    return f"v{family.current} → v{family.next_version}"
 
 
 def _why(family: PlannedFamily) -> str:

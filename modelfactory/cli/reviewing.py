@@ -19,7 +19,14 @@ def diff(
     call: Invocation,
     base: Annotated[
         str | None,
-        typer.Argument(help="Git revision to compare with: A, A..B or A...B; without it, what the store has."),
+        typer.Argument(
+            help="Git revision to compare with: A, A..B or A...B; without it, what the store has. With --versions, a "
+            "family."
+        ),
+    ] = None,
+    versions: Annotated[
+        tuple[int, int] | None,
+        typer.Option("--versions", help="Compare two versions of the family that stands first: --versions 2 3."),
     ] = None,
     output: Annotated[ReviewOutput, typer.Option("--output", "-o", help="What to write.")] = ReviewOutput.TEXT,
     store: Annotated[
@@ -31,7 +38,17 @@ def diff(
     ] = None,
     detailed_exitcode: DetailedExitCode = False,
 ) -> None:
-    """Show what a change of the project's files means for its families, between git revisions or against the store."""
+    """Show what a change of the project's files means for its families, between git revisions or against the store.
+
+    With --versions, show how two published versions of one family differ, group by group.
+    """
+    if versions is not None:
+        if base is None:
+            raise typer.BadParameter("--versions compares versions of a family: mf diff FAMILY --versions OLD NEW")
+        if store is not None or output == ReviewOutput.GITHUB:
+            raise typer.BadParameter("--versions goes with neither --store nor --output github: it is about no file")
+        _diff_versions(call, base, versions, output, detailed_exitcode=detailed_exitcode)
+        return
     from modelfactory.cli.review_text import review_annotations, review_json, review_markdown, review_text
     from modelfactory.commands.review import review_revisions, review_store
     from modelfactory.commands.workspace import open_workspace
@@ -60,4 +77,27 @@ def diff(
     if review.store_problem is not None:
         raise review.store_problem
     if detailed_exitcode and review.families:
+        raise typer.Exit(CHANGES)
+
+
+def _diff_versions(
+    call: Invocation, family: str, versions: tuple[int, int], output: ReviewOutput, *, detailed_exitcode: bool
+) -> None:
+    from rich.text import Text
+
+    from modelfactory.cli.version_text import comparison_json, comparison_markdown, comparison_parts
+    from modelfactory.commands.history import compare_versions
+
+    found = compare_versions(call.options, family, *versions)
+    if output == ReviewOutput.JSON:
+        call.console.data(comparison_json(found))
+    elif output == ReviewOutput.MARKDOWN:
+        call.console.data(comparison_markdown(found))
+    else:
+        for part in comparison_parts(found):
+            if isinstance(part, Text):
+                call.console.text(part)
+            else:
+                call.console.table(part)
+    if detailed_exitcode and found.differ:
         raise typer.Exit(CHANGES)

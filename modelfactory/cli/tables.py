@@ -18,6 +18,7 @@ from modelfactory.plan.outcomes import FAULTS, SERVED
 
 if TYPE_CHECKING:
     from modelfactory.commands.debug import Check
+    from modelfactory.store.manifest import VersionRecord
 
 _STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unreadable": "bold red"}
 
@@ -35,10 +36,10 @@ def family_table(listings: Iterable[FamilyListing], *, now: datetime, width: int
         for item in listings
     ]
     names = ("family", "models", "groups", "median (baseline)", "version")
-    return _fitting(names, rows, width=width, first=[3], whole=[0, 2])
+    return fitting(names, rows, width=width, first=[3], whole=[0, 2])
 
 
-def _fitting(
+def fitting(
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
@@ -145,7 +146,7 @@ def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, width: in
         )
     before = len(keys) + 2
     metrics_last_first = range(before + len(metrics) - 1, before - 1, -1)
-    return _fitting(names, cells, width=width, first=metrics_last_first, whole=range(before - 1))
+    return fitting(names, cells, width=width, first=metrics_last_first, whole=range(before - 1))
 
 
 def _with_baseline(row: dict[str, Any], name: str) -> str:
@@ -155,23 +156,37 @@ def _with_baseline(row: dict[str, Any], name: str) -> str:
     return number(row["metrics"][name]) + baseline
 
 
-def show_tables(details: FamilyDetails, *, now: datetime) -> list[Table]:
+def show_tables(details: FamilyDetails, *, now: datetime, width: int) -> list[Table]:
     """Return the tables of `mf show`: the definition with provenance, and the versions."""
     definition = framed("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
         definition.add_row(value.key, plain(value.value), "\n".join(value.origins))
-    versions = framed("version", "groups", "median (baseline)", "cost", "run")
-    for version in reversed(details.versions):
-        current = " current" if version.number == details.current else ""
-        efficiency = "" if version.efficiency is None else f"\nefficiency {version.efficiency:.0%}"
-        versions.add_row(
-            f"v{version.number}{current}\n{age(version.published_at, now)}",
-            _groups(version.statuses),
-            _metrics(_medians(version.metrics), _medians(version.baseline)),
-            f"fit cpu {version.cpu_seconds:.1f} s\nwall {version.wall_seconds:.1f} s{efficiency}",
-            version.run_id,
-        )
-    return [definition, versions] if details.versions else [definition]
+    return [definition, _versions(details, now, width)] if details.versions else [definition]
+
+
+def _versions(details: FamilyDetails, now: datetime, width: int) -> Table:
+    """Return the table of a family's versions, the newest first; where the terminal is narrow, some columns go."""
+    rows = [_version_cells(version, details, now) for version in reversed(details.versions)]
+    names = ("version", "groups", "median (baseline)", "definition", "size", "cost", "run")
+    return fitting(names, rows, width=width, first=[6, 5, 4, 2], whole=[1, 4])
+
+
+def _version_cells(version: VersionRecord, details: FamilyDetails, now: datetime) -> list[Any]:
+    current = " current" if version.number == details.current else ""
+    changed = details.definition_changed[version.number]
+    efficiency = "" if version.efficiency is None else f"\nefficiency {version.efficiency:.0%}"
+    definition = Text({None: "first", True: "changed", False: "the same"}[changed], style="yellow" if changed else "")
+    if version.git_commit:
+        definition.append(f"\n{short_commit(version.git_commit)}", style="dim")
+    return [
+        f"v{version.number}{current}\n{version.published_at[:16].replace('T', ' ')}\n{age(version.published_at, now)}",
+        _groups(version.statuses),
+        _metrics(_medians(version.metrics), _medians(version.baseline)),
+        definition,
+        size(version.bytes),
+        f"fit cpu {version.cpu_seconds:.1f} s\nwall {version.wall_seconds:.1f} s{efficiency}",
+        version.run_id,
+    ]
 
 
 def _medians(quantiles: Mapping[str, Any]) -> dict[str, float]:
@@ -217,6 +232,19 @@ def _cell(value: Any) -> Any:
 def number(value: float) -> str:
     """Write a metric with four significant digits."""
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes as 1.2 MB."""
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:.1f} {unit}"
+    return f"{count} B"
+
+
+def short_commit(commit: str) -> str:
+    """Write a git commit as people do."""
+    return commit[:8]
 
 
 def age(moment: str, now: datetime) -> str:

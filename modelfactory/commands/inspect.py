@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.review import FamilyReview
@@ -192,6 +193,13 @@ class FamilyDetails:
     values: tuple[WrittenKey, ...]
     versions: tuple[VersionRecord, ...]
     current: int | None
+
+    @property
+    def definition_changed(self) -> dict[int, bool | None]:
+        """By version, whether what decides the models differs from the version before; None of the first."""
+        prints = [(v.fingerprints.definition, v.fingerprints.parents) for v in self.versions]
+        changed = [None, *(one != other for one, other in pairwise(prints))]
+        return {version.number: is_changed for version, is_changed in zip(self.versions, changed, strict=False)}
 
 
 def show_family(workspace: Workspace, name: str) -> FamilyDetails:

@@ -23,7 +23,7 @@ from modelfactory.diagnostics import Diagnostic, InputError
 from modelfactory.plan.comparing import Comparison, Known, compare
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.steps import TrainStep
-from modelfactory.store.manifest import Fingerprints, VersionRecord
+from modelfactory.store.manifest import Fingerprints, Manifest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -109,12 +109,18 @@ def _after_what_they_read(planned: list[PlannedFamily]) -> list[PlannedFamily]:
 
 def _without_census(workspace: Workspace, libraries: Mapping[str, str] | None) -> list[PlannedFamily]:
     steps = workspace.plan.steps
-    versions = {step.family: workspace.store.current(step.family) for step in steps}
+    manifests = {step.family: workspace.store.manifest(step.family) for step in steps}
+    versions = {name: manifest.version() if manifest else None for name, manifest in manifests.items()}
     old = {name: known_of(version) for name, version in versions.items() if version}
     compared = compare(old, {step.family: Known.of(step) for step in steps}, former_names={})
     return [
         _planned(
-            workspace, step, comparison, versions[step.family], libraries, [ref for ref in step.refs if ref in versions]
+            workspace,
+            step,
+            comparison,
+            manifests[step.family],
+            libraries,
+            [ref for ref in step.refs if ref in versions],
         )
         for step, comparison in zip(steps, compared, strict=True)
     ]
@@ -124,11 +130,12 @@ def _planned(
     workspace: Workspace,
     step: TrainStep,
     comparison: Comparison,
-    version: VersionRecord | None,
+    manifest: Manifest | None,
     libraries: Mapping[str, str] | None,
     waits_for: Sequence[str],
 ) -> PlannedFamily:
     family = workspace.family(step.family)
+    version = manifest.version() if manifest else None
     differing = _differing(version.libraries, libraries) if version and libraries else {}
     deciding = [change for change in comparison.changes if change.kind.decides_models]
     changed = bool(deciding or comparison.parents_changed or differing)
@@ -136,6 +143,7 @@ def _planned(
         name=step.family,
         action="create" if version is None else "retrain" if changed else "repeat",
         current=version.number if version else None,
+        next_version=1 + (manifest.highest if manifest else 0),
         changes=tuple(
             ReviewedChange.of(change, old_at=None, new_at=place_of(workspace.project, family, change.path))
             for change in comparison.changes

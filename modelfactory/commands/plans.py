@@ -69,6 +69,7 @@ class PlannedFamily:
         name: its name.
         action: `create` the first version, `retrain` since something has changed, or `repeat` what is there.
         current: number of the current version, if there is one.
+        next_version: number that a build would give.
         changes: values of the definition that differ from those of the current version.
         parents_changed: whether a family that it reads has another definition.
         data_changed: whether the rows differ; None if they were not counted, or cannot be compared.
@@ -81,6 +82,7 @@ class PlannedFamily:
     name: str
     action: Action
     current: int | None
+    next_version: int
     changes: tuple[ReviewedChange, ...]
     parents_changed: bool
     data_changed: bool | None
@@ -154,6 +156,7 @@ def _family_document(family: PlannedFamily) -> dict[str, Any]:
         "action": family.action,
         "reasons": list(family.reasons),
         "current_version": family.current,
+        "next_version": family.next_version,
         "changes": [change.document() for change in family.changes],
         "parents_changed": family.parents_changed,
         "data_changed": family.data_changed,

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from modelfactory.diagnostics import Code
 from modelfactory.scoring.pickles import CALL, NEW, NOTHING, VALUE, Refused, UnsafeModel, check_pickle, listed_module
 from modelfactory.training.encoding import COMPRESSED, PICKLE, SKOPS
 
@@ -35,6 +36,8 @@ _SKLEARN = "scikit-learn"
 
 class VersionMismatch(UnsafeModel):
     """The model was trained with another version of scikit-learn than is installed."""
+
+    code = Code.OTHER_LIBRARIES
 
 
 class BrokenModel(UnsafeModel):

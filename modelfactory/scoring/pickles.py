@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
+from modelfactory.diagnostics import Code, Diagnostic, InputError
+
 NEW, CALL, VALUE = "new", "call", "value"
 NOTHING: frozenset[str] = frozenset()
 
@@ -27,8 +29,16 @@ Admitted = Callable[[str, str], Collection[str]]
 """Takes a module and a name in it, and tells the uses that are admitted."""
 
 
-class UnsafeModel(Exception):
+class UnsafeModel(InputError):
     """The bytes of a model are not those that were published, or need what may not be loaded."""
+
+    code = Code.UNSAFE_MODEL
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Diagnostic(code=self.code, message=message))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.diagnostics[0].message,)
 
 
 class Refused(Exception):

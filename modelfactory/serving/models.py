@@ -19,7 +19,7 @@ from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import Feature
 from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
-from modelfactory.scoring.loading import check_versions, load_model
+from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
 from modelfactory.store.groups import read_groups
 from modelfactory.store.keys import place, places
 from modelfactory.store.manifest import Manifest, VersionRecord
@@ -227,7 +227,8 @@ class VersionModels:
         return [self.groups[name].take(pa.array(groups)) for name in self.keys]
 
     def _loaded_anew(self, stored: StoredModel) -> Any:
-        return load_model(stored.data, format=stored.format, sha256=stored.sha256, packages=self._trust.packages)
+        with silenced_mismatch(allowed=self._trust.version_mismatch):
+            return load_model(stored.data, format=stored.format, sha256=stored.sha256, packages=self._trust.packages)
 
 
 class GlobalModel(VersionModels):

@@ -58,12 +58,17 @@ def held_by(family: str, holder: str, *, help: str = "wait until it has finished
     return StoreLocked(Diagnostic(code=Code.STORE_LOCKED, message=message, help=help))
 
 
-def overtaken(family: str) -> StoreLocked:
-    """Make the error of a build that another one has overtaken."""
+def overtaken(family: str, lost: str = "this version is not published") -> StoreLocked:
+    """Make the error of one whom another has overtaken.
+
+    Args:
+        family: the family that both would change.
+        lost: what came of that.
+    """
     return StoreLocked(
         Diagnostic(
             code=Code.STORE_LOCKED,
-            message=f"another build of family `{family}` came first; this version is not published",
-            help="`mf ls` shows what is current now; build it again if it is still needed",
+            message=f"another build of family `{family}` came first; {lost}",
+            help=f"`mf show {family}` shows what is current now; start again if it is still needed",
         )
     )

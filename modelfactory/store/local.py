@@ -119,6 +119,14 @@ class LocalFolder:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file, or None if there is none."""
+        with self._told("read", name, but=(FileNotFoundError, NotADirectoryError)):
+            try:
+                return (self.root / name).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
     def source(self, name: str) -> Path:
         """Return the file's path."""
         return self.root / name

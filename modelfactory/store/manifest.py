@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,6 +117,7 @@ class VersionRecord(Record):
         classes: all classes that a model of the version knows, as text, sorted; None where they were not recorded.
         container: whether models were fitted from a NumPy matrix or from a pandas DataFrame.
         global_model: the model of all rows, where the family has one.
+        model_versions: versions whose model tables hold models of its groups; none if all are its own.
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
@@ -146,6 +148,7 @@ class VersionRecord(Record):
     classes: list[str] | None = None
     container: Literal["matrix", "frame"] = "frame"
     global_model: GlobalModelRecord | None = None
+    model_versions: list[int] = []
     statuses: dict[str, int]
     rows: int
     rows_without_label: int
@@ -166,13 +169,28 @@ class VersionRecord(Record):
         """
         return self.family or family
 
+    @property
+    def folders(self) -> set[str]:
+        """Folders that its files are in, relative to `folder`: one of its own."""
+        return {PurePosixPath(file.path).parts[0] for file in self.files}
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its files."""
+        return sum(file.bytes for file in self.files)
+
 
 class Manifest(Record):
-    """All published versions of a family and which one is current."""
+    """All published versions of a family and which one is current.
+
+    Attributes:
+        revision: how many manifests were before this one; of two that have gone equally far, the later one counts.
+    """
 
     manifest_schema: int = Field(SCHEMA, alias="schema")
     family: str
     current: int
+    revision: int = 0
     versions: list[VersionRecord]
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -181,6 +199,11 @@ class Manifest(Record):
         """Return a version by number, the current one by default; None if there is no such version."""
         wanted = self.current if number is None else number
         return next((v for v in self.versions if v.number == wanted), None)
+
+    @property
+    def highest(self) -> int:
+        """The highest number that was given; 0 if none was."""
+        return max((version.number for version in self.versions), default=0)
 
     def moved_to(self, family: str) -> Manifest:
         """Return the manifest of the same versions under another name."""

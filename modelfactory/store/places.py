@@ -89,6 +89,9 @@ class Place(Protocol):
     def files(self, name: str) -> list[str]:
         """Return the names of the files in a folder, sorted; none if there is no such folder."""
 
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file without reading it, or None if there is none."""
+
     def source(self, name: str) -> Any:
         """Return a file as `groups.read_groups` takes it; nothing is opened yet."""
 

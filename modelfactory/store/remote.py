@@ -181,6 +181,12 @@ class RemoteFolder:
                 self._check_bucket()
             return sorted(entry.base_name for entry in found if entry.type == kind)
 
+    def size(self, name: str) -> int | None:
+        """Return the bytes of an object, or None if there is none."""
+        with self._told("read", name):
+            found = self._opened[0].get_file_info(self._path(name))
+            return found.size if found.type == FileType.File else None
+
     def source(self, name: str) -> RemoteFile:
         """Return the file, unopened."""
         return RemoteFile(self._opened[0], self._path(name))

@@ -62,13 +62,21 @@ class Store:
         Raises:
             InputError: the manifest cannot be read.
         """
-        found = []
-        for name in (family, *self.former_names.get(family, ())):
-            content = self.place.read(f"{name}/{MANIFEST}")
-            if content is not None:
-                manifest = self.parsed(name, content)
-                found.append(manifest if name == family else manifest.moved_to(family))
-        return max(found, key=lambda m: max((v.number for v in m.versions), default=0), default=None)
+        found = {name: self.own_manifest(name) for name in self.names(family)}
+        return furthest(family, {name: manifest for name, manifest in found.items() if manifest})
+
+    def own_manifest(self, name: str) -> Manifest | None:
+        """Return the manifest that stands in a folder of the store, whatever names its family has had.
+
+        Raises:
+            InputError: the manifest cannot be read.
+        """
+        content = self.place.read(f"{name}/{MANIFEST}")
+        return None if content is None else self.parsed(name, content)
+
+    def names(self, family: str) -> tuple[str, ...]:
+        """Return the name of a family and those it had before, the latest first."""
+        return (family, *self.former_names.get(family, ()))
 
     def current(self, family: str) -> VersionRecord | None:
         """Return a family's current version, or None if it was never published.
@@ -115,6 +123,20 @@ class Store:
             StoreLocked: another build holds it.
         """
         return self.place.held(family, run_id)
+
+
+def furthest(family: str, manifests: Mapping[str, Manifest]) -> Manifest | None:
+    """Return the manifest that counts of those that a family has under its names, as one of its present name.
+
+    Args:
+        family: its present name.
+        manifests: by name; it may have been renamed and built, and renamed back.
+    """
+    order = {name: (manifest.highest, manifest.revision) for name, manifest in manifests.items()}
+    name = max(order, key=lambda name: order[name], default=None)
+    if name is None:
+        return None
+    return manifests[name] if name == family else manifests[name].moved_to(family)
 
 
 def store_at(written: str, *, base: Path, former_names: Mapping[str, Sequence[str]] | None = None) -> Store:

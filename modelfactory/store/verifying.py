@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from modelfactory.diagnostics import InputError
+from modelfactory.store.leftovers import leftovers, only_first
 from modelfactory.store.manifest import FileRecord, Manifest
 from modelfactory.store.places import Place
 from modelfactory.store.store import MANIFEST, Store
-from modelfactory.store.versions import digest_of, leftovers, only_first, rows_of
+from modelfactory.store.versions import digest_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def verify_store(store: Store) -> Verified:
         except InputError as error:
             damages.append(Damage(family, None, MANIFEST, f"cannot be read: {error.diagnostics[0].message}"))
             continue
-        left = leftovers(place, family, manifest)
+        left = leftovers(store, family, manifest)
         if manifest is not None:
             manifests.append(manifest)
             damages += _damages(place, family, manifest)

@@ -7,10 +7,8 @@ Until then it does not exist; what a build that died has left behind is removed 
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,11 +16,11 @@ import pyarrow.parquet as pq
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
+from modelfactory.store.leftovers import STAGING, leftovers, only_first
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
 from modelfactory.store.places import Conflict, Edition, Place
 from modelfactory.store.store import MANIFEST, Store
 
-STAGING = "_staging"
 GROUPS, MODELS = "groups", "models"
 _CHUNK = 8 << 20
 
@@ -30,7 +28,7 @@ _CHUNK = 8 << 20
 def next_number(store: Store, family: str) -> int:
     """Return the number of the next version; a number is never given twice."""
     manifest = store.manifest(family)
-    return 1 + max((version.number for version in manifest.versions), default=0) if manifest else 1
+    return manifest.highest + 1 if manifest else 1
 
 
 def stage_version(store: Store, family: str, number: int, run_id: str) -> Staging:
@@ -40,12 +38,13 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
 
     Raises:
         InputError: the family has versions and no manifest, or the store cannot be used.
+        StoreLocked: the family has a new name, and another build has taken it over since.
     """
     place = store.place
     former = place.edition(f"{family}/{MANIFEST}")
     renamed = bool(store.former_names.get(family))  # then another of its names may have gone further
     manifest = store.manifest(family) if former is None or renamed else store.parsed(family, former.content)
-    left = leftovers(place, family, manifest)
+    left = leftovers(store, family, manifest)
     if former is None and not only_first(left):
         raise input_error(
             Code.STORE,
@@ -53,25 +52,24 @@ def stage_version(store: Store, family: str, number: int, run_id: str) -> Stagin
             file=place.shown(family),
             help=f"restore {MANIFEST}, or move the folders away to begin anew",
         )
+    if former is None and manifest is not None:
+        # The family has a new name. Were this build to die, what it leaves could not be told from versions whose
+        # manifest was lost.
+        former = _take_over(place, family, manifest)
     if place.holds_surely:
         for name in left:
             place.remove(f"{family}/{name}")
     return Staging(place, family, f"v{number:06d}-{run_id}", former, manifest)
 
 
-def leftovers(place: Place, family: str, manifest: Manifest | None) -> list[str]:
-    """Return the folders and drafts of a family that its manifest does not name, by their names in its folder."""
-    own = [v for v in manifest.versions if v.folder(family) == family] if manifest else []
-    named = {PurePosixPath(file.path).parts[0] for version in own for file in version.files}
-    versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
-    staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
-    drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
-    return versions + staged + drafts
-
-
-def only_first(left: list[str]) -> bool:
-    """Tell whether all that is left may be of builds that died before a family was ever published."""
-    return not any(re.match(r"v(?!0*1-)", name) for name in left)
+def _take_over(place: Place, family: str, manifest: Manifest) -> Edition | None:
+    """Write the manifest of a former name under the present one, and return what was written."""
+    moved = manifest.model_copy(update={"revision": manifest.revision + 1})
+    try:
+        place.replace(f"{family}/{MANIFEST}", manifest_text(moved).encode(), None)
+    except Conflict as error:
+        raise overtaken(family) from error
+    return place.edition(f"{family}/{MANIFEST}")
 
 
 def publish_version(store: Store, staging: Staging, version: VersionRecord) -> Manifest:
@@ -85,10 +83,11 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
     if before and any(other.number == version.number for other in before.versions):
         raise overtaken(family)
     versions = [*before.versions, version] if before else [version]
-    manifest = Manifest(family=family, current=version.number, versions=versions)
+    revision = before.revision + 1 if before else 0
+    manifest = Manifest(family=family, current=version.number, revision=revision, versions=versions)
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
     # and what is found after that may be of a build that has begun since.
-    left = [] if place.holds_surely else leftovers(place, family, before)
+    left = [] if place.holds_surely else leftovers(store, family, before)
     staging.may_be_named = True
     try:
         place.replace(f"{family}/{MANIFEST}", manifest_text(manifest).encode(), staging.former)

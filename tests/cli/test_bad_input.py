@@ -469,7 +469,7 @@ def test_the_process_itself_ends_with_2_and_without_a_traceback(tmp_path: Path, 
     [
         (("ls", "--output", "jsno"), "Did you mean 'json'?"),
         (("parse", "--diagnostics", "githb"), "Did you mean 'github'?"),
-        (("prase",), "Did you mean 'parse'?"),
+        (("parsee",), "Did you mean 'parse'?"),
         (("ls", "--selct", "f"), "--select"),
     ],
 )

@@ -65,6 +65,17 @@ def test_versions_of_the_new_name_without_a_manifest_are_not_removed(renamed: St
     assert list((tmp_path / "h").glob("v000003-*"))
 
 
+def test_a_first_build_under_the_new_name_that_dies_is_cleaned_up(renamed: Store, tmp_path: Path) -> None:
+    with renamed.locked("h"):
+        stage_version(renamed, "h", 3, "dead").write_groups(GROUPS)
+    assert verify_store(Store(tmp_path)).damages == ()
+    manifest = renamed.manifest("h")
+    assert manifest is not None
+    assert manifest.current == 2
+    assert [v.number for v in publish_as_h(renamed).versions] == [1, 2, 3]
+    assert verify_store(Store(tmp_path)).leftovers == ()
+
+
 def test_a_family_that_is_renamed_back_goes_on_from_where_it_was(renamed: Store, tmp_path: Path) -> None:
     publish_as_h(renamed)  # `f` has versions 1 and 2, `h` has 3
     back = Store(tmp_path, {"f": ("h",)})
