@@ -32,9 +32,10 @@ HOMES = {
     "pyspark": {"spark"},
     "py4j": {"spark"},
     "sklearn": {"training", "scoring"},
-    "joblib": {"training"},
+    "joblib": {"training", "scoring"},
     "skops": {"training", "scoring"},
-    "threadpoolctl": {"training"},
+    "threadpoolctl": {"training", "scoring"},
+    "cachetools": {"serving"},
     "jinja2": {"plan"},
     "pydantic": {"project", "store"},
     "yaml": {"project"},
@@ -159,6 +160,17 @@ def test_what_crosses_to_a_worker_imports_without_the_rest() -> None:
     loaded = loaded_by("import modelfactory.training.worker")
     assert loaded >= {"sklearn", "pyarrow"}
     assert not loaded & {"pyspark", "pydantic", "jinja2", "typer", "yaml"}
+
+
+def test_what_scores_on_a_worker_imports_without_the_rest() -> None:
+    loaded = loaded_by("import modelfactory.scoring.worker")
+    assert loaded >= {"pandas", "pyarrow"}
+    assert not loaded & {"pyspark", "pydantic", "jinja2", "typer", "yaml"}
+
+
+def test_the_python_interface_needs_no_spark_and_costs_nothing_unasked() -> None:
+    assert not loaded_by("import modelfactory") & {"pyspark", "sklearn", "pandas", "numpy", "pyarrow", "pydantic"}
+    assert not loaded_by("import modelfactory\nmodelfactory.open_store('nowhere')") & {"pyspark", "py4j", "typer"}
 
 
 def test_there_is_no_cycle_between_modules() -> None:

@@ -228,6 +228,7 @@ def test_every_kind_of_origin_in_yaml(tmp_path: Path) -> None:
         "evaluate.by_time.column": ["day", f"family {own}:9:23"],
         "evaluate.by_time.last": [0.2, "built-in"],
         "evaluate.refit": [False, "built-in"],
+        "persistence": ["pickle", "built-in"],
         "evaluate.metrics[0]": ["rmse", "built-in"],
         "evaluate.metrics[1]": ["mae", "built-in"],
         "evaluate.metrics[2]": ["r2", "built-in"],
