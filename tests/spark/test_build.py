@@ -548,7 +548,7 @@ class TestInput:
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
         from modelfactory.spark.inputs import open_input, open_source
-        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups
+        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups, rows_to_train
 
         rows = frame(x=9, y=9).assign(unused="long text")
         workspace = workspace_of(project(tmp_path, rows))
@@ -562,7 +562,14 @@ class TestInput:
         scratch = Scratch(LocalFileSystem(), str(tmp_path), f"file://{tmp_path}")
         placed = placed_groups(spark, table, found, schedule, scratch)
         plan = (
-            fitted_groups(step.fit, table, placed, schedule.n_bins, lambda batches: batches)
+            fitted_groups(
+                step.fit,
+                table,
+                rows_to_train(step.fit, table, found.census, schedule.global_fit),
+                placed,
+                schedule.n_bins,
+                lambda batches: batches,
+            )
             ._jdf.queryExecution()
             .explainString(spark._jvm.org.apache.spark.sql.execution.ExplainMode.fromString("simple"))
         )
