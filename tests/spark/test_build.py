@@ -542,7 +542,8 @@ class TestInput:
             build(workspace_of(folder), RecordingReporter(), session=spark)
         assert [d.code for d in caught.value.diagnostics] == ["MF302"]
 
-    def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
+    @pytest.mark.parametrize("more", ["", "fallback: global"])
+    def test_one_exchange_one_scan_and_pruned_columns(self, spark, tmp_path, more):
         from pyarrow.fs import LocalFileSystem
 
         from modelfactory.plan.schedule import schedule_groups
@@ -551,7 +552,7 @@ class TestInput:
         from modelfactory.spark.training import Scratch, fitted_groups, placed_groups, rows_to_train
 
         rows = frame(x=9, y=9).assign(unused="long text")
-        workspace = workspace_of(project(tmp_path, rows))
+        workspace = workspace_of(project(tmp_path, rows, more=more))
         step = workspace.plan.steps[0]
         assert not open_source(spark, step.sources[0], root=tmp_path, environ={})
         table, findings = open_input(spark, step, groups={}, environ={})
@@ -574,6 +575,8 @@ class TestInput:
             .explainString(spark._jvm.org.apache.spark.sql.execution.ExplainMode.fromString("simple"))
         )
         assert plan.count("- Exchange ") == 1
+        assert len(re.findall(r"FileScan parquet .*rows\.parquet", plan)) == 1
+        assert ("Generate explode" in plan) == bool(more)
         assert "unused" not in plan
 
 
