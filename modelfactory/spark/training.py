@@ -198,8 +198,8 @@ def placed_groups(
 ) -> DataFrame:
     """Return the groups to train with their keys and bins, written to a file in `staging`.
 
-    The global model is one of them, with null for its keys.
-    They travel as a file: a million rows would be a million objects in the JVM as a local relation.
+    The global model is one of them, with null for its keys. They travel as a file: a million rows would be a million
+    objects in the JVM as a local relation.
     """
     chosen = found.keys.append_column(GROUP, pa.array(found.census.group)).append_column(_BIN, pa.array(schedule.bin))
     chosen = chosen.filter(pa.array(schedule.to_train))
