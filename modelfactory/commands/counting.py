@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from modelfactory.diagnostics import Code, InputError
 from modelfactory.plan.costs import Measured
-from modelfactory.plan.steps import GLOBAL, TrainStep
+from modelfactory.plan.outcomes import GLOBAL
+from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.variables import hide_environment
 from modelfactory.spark.census import CensusTable, take_census

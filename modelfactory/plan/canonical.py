@@ -10,7 +10,8 @@ from modelfactory.diagnostics import hide
 from modelfactory.plan.estimators import real_where_meant
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import DEFAULT_METRICS, Task
-from modelfactory.plan.steps import GLOBAL, EstimatorCall, SourceRead
+from modelfactory.plan.outcomes import GLOBAL
+from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.specs import FamilySpec, Spec
 from modelfactory.project.variables import environment_names

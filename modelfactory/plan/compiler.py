@@ -14,9 +14,8 @@ from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
-from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
+from modelfactory.plan.outcomes import GLOBAL, GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.steps import (
-    GLOBAL,
     Evaluation,
     Feature,
     FitStep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-from modelfactory.plan.steps import GLOBAL
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.project.graph import Graph, source_id
 from modelfactory.project.loading import Family, Project
 

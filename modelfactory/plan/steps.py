@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import Task
+from modelfactory.plan.outcomes import GLOBAL
 
 _SQL_WORDS = """
 all and anti any as asc between by case cast create cross current_date current_timestamp desc distinct else end
@@ -19,8 +20,6 @@ true union unique user using values when where window with
 """
 
 
-GLOBAL = "global"
-"""The word for the one model of all groups' rows: as `fallback`, and as the name of its table in a version."""
 GLOBAL_ROWS = 100_000
 """About the most rows that a global model is fitted on. They go to one task, which should not be the longest of a build
 that may have billions of rows; and they are enough for one model that knows no groups: a sample of so many tells a mean

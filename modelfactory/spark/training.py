@@ -14,9 +14,9 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
+from modelfactory.plan.outcomes import GLOBAL, GROUP_HASH, OUTCOME
 from modelfactory.plan.schedule import GLOBAL_GROUP, Census, GlobalFit, Schedule
-from modelfactory.plan.steps import GLOBAL, FitStep, TrainStep, quoted
+from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, literal

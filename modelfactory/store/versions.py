@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, InputError, input_error
-from modelfactory.plan.steps import GLOBAL
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import STAGING, leftovers, only_first
