@@ -15,11 +15,10 @@ from rich.text import Text
 
 from modelfactory.commands.inspect import STATUS_ORDER, FamilyDetails, FamilyListing, better_than_baseline
 from modelfactory.plan.outcomes import FAULTS, SERVED
-from modelfactory.store.manifest import GlobalModelRecord
 
 if TYPE_CHECKING:
     from modelfactory.commands.debug import Check
-    from modelfactory.store.manifest import VersionRecord
+    from modelfactory.store.manifest import GlobalModelRecord, VersionRecord
 
 _STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unreadable": "bold red"}
 
