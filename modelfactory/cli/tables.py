@@ -18,7 +18,7 @@ from modelfactory.plan.outcomes import FAULTS, SERVED
 
 if TYPE_CHECKING:
     from modelfactory.commands.debug import Check
-    from modelfactory.store.manifest import VersionRecord
+    from modelfactory.store.manifest import GlobalModelRecord, VersionRecord
 
 _STATES = {"current": "green", "modified": "yellow", "never built": "dim", "unreadable": "bold red"}
 
@@ -29,7 +29,7 @@ def family_table(listings: Iterable[FamilyListing], *, now: datetime, width: int
         [
             item.name,
             f"{item.estimator}\nby {', '.join(item.group_by)}",
-            _groups(item.groups),
+            _groups_of(item),
             _metrics(item.metrics, item.baseline),
             _version(item, now),
         ]
@@ -103,6 +103,14 @@ def _difference(change: Mapping[str, Any]) -> str:
     told = f" {' → '.join(values)}" if change.keys() & {"old", "new"} else ""
     places = dict.fromkeys(place for side in ("old_at", "new_at") if (place := change.get(side)))
     return f"{change['path']}{told}" + (f" ({' → '.join(places)})" if places else "")
+
+
+def _groups_of(item: FamilyListing) -> Text:
+    """Write the groups of the current version; where something stands in, also how many need nothing."""
+    text = _groups(item.groups)
+    if item.fallback is not None and item.own_groups is not None:
+        text.append(f"\n{item.own_groups:,} of {sum(item.groups.values()):,} on their own", style="dim")
+    return text
 
 
 def _groups(statuses: Mapping[str, int]) -> Text:
@@ -180,13 +188,36 @@ def _version_cells(version: VersionRecord, details: FamilyDetails, now: datetime
         definition.append(f"\n{short_commit(version.git_commit)}", style="dim")
     return [
         f"v{version.number}{current}\n{version.published_at[:16].replace('T', ' ')}\n{age(version.published_at, now)}",
-        _groups(version.statuses),
-        _metrics(_medians(version.metrics), _medians(version.baseline)),
+        _beside_global(_groups(version.statuses), version.global_model, _global_status),
+        _beside_global(
+            _metrics(_medians(version.metrics), _medians(version.baseline)), version.global_model, _global_result
+        ),
         definition,
         size(version.bytes),
         f"fit cpu {version.cpu_seconds:.1f} s\nwall {version.wall_seconds:.1f} s{efficiency}",
         version.run_id,
     ]
+
+
+def _beside_global(
+    text: Text, model: GlobalModelRecord | None, told: Callable[[GlobalModelRecord], Text | None]
+) -> Text:
+    """Put below what is told of the groups of a version the same of its global model."""
+    said = told(model) if model is not None else None
+    return text if said is None else text.append("\nglobal model ").append(said)
+
+
+def _global_status(model: GlobalModelRecord) -> Text:
+    text = Text(model.status, style=_style_of(model.status))
+    test = f"+{model.n_test:,}" if model.n_test else ""
+    return text.append(f"\n{model.n_train:,}{test} of {model.n_rows:,} rows") if model.n_train else text
+
+
+def _global_result(model: GlobalModelRecord) -> Text | None:
+    """Write what was measured, or why there is nothing."""
+    reason = ": ".join(part for part in (model.error_type, model.error) if part)
+    found = _metrics(model.metrics, model.baseline) if model.metrics else Text(reason)
+    return Text("\n").append(found) if found else None
 
 
 def _medians(quantiles: Mapping[str, Any]) -> dict[str, float]:

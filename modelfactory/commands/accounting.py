@@ -110,18 +110,19 @@ def _rows_of_outcomes(
     got = outcomes.pop(GROUP).to_numpy()
     order = np.argsort(got)
     if len(got) != len(expected) or not np.array_equal(got[order], np.sort(expected)):
-        raise _changed(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
+        raise rows_differ(step, f"{len(expected):,} groups were to be trained and {len(got):,} outcomes came back")
     row_of[schedule.to_train] = order[np.searchsorted(got[order], expected)]
     seen = outcomes.pop("data_digest").take(pa.array(row_of, mask=~schedule.to_train))
     sampled = pa.array(step.samples(found.census.n_usable))
     as_it_should = pc.if_else(sampled, pc.starts_with(seen, f"{step.max_rows or 0:X}-"), pc.equal(seen, found.digests))
     differing = pc.sum(pc.invert(as_it_should)).as_py() or 0
     if differing:
-        raise _changed(step, f"{differing:,} groups had other rows in training than in the census")
+        raise rows_differ(step, f"{differing:,} groups had other rows in training than in the census")
     return row_of
 
 
-def _changed(step: TrainStep, what: str) -> BuildFailed:
+def rows_differ(step: TrainStep, what: str) -> BuildFailed:
+    """Return the failure of a family whose rows were others in training than in the census."""
     return BuildFailed(
         Diagnostic(
             code=Code.ACCOUNTING,

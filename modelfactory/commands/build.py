@@ -335,6 +335,7 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
             "seconds": round(family.seconds, 3),
             "groups": dict(family.statuses),
             "faults": [plain(fault) for fault in family.faults],
+            "global_fault": plain(family.global_fault),
             "diagnostics": [
                 {
                     "code": str(d.code),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from modelfactory.diagnostics import Code, InputError
 from modelfactory.plan.costs import Measured
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.variables import hide_environment
@@ -107,7 +108,7 @@ def measured_before(store: Store, step: TrainStep, version: VersionRecord | None
     """Return what the fits of the same definition took in the current version, if they are known."""
     if version is None or version.fingerprints.definition != step.definition_fingerprint:
         return None
-    return read_measured(store.files(step.family, version, MODELS))
+    return read_measured([file for table in (MODELS, GLOBAL) for file in store.files(step.family, version, table)])
 
 
 class _Share:

@@ -198,6 +198,8 @@ class Events:
             )
             for fault in result.faults:
                 self._fault(result, fault, level)
+            if result.global_fault is not None:
+                self._fault(result, result.global_fault, "warning" if result.status == "success" else level)
             if result.rows_without_label:
                 said = f"{counted(result.rows_without_label, 'row')} without a label left out"
                 rows = result.rows_without_label
@@ -207,7 +209,7 @@ class Events:
     def _fault(self, result: FamilyResult, fault: Fault, level: Level) -> None:
         key = ", ".join(f"{column}={value}" for column, value in fault.example.items())
         reason = ": ".join(part for part in (fault.error_type, fault.error) if part)
-        said = f"{fault.count:,} {fault.status}, such as {key}: "
+        said = f"{fault.count:,} {fault.status}, such as {key}: " if key else f"global model {fault.status}: "
         short = reason if len(reason) <= FAULT_WIDTH else reason[: FAULT_WIDTH - 1] + "…"
         self.tell(
             "fault",

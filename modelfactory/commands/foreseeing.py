@@ -41,14 +41,15 @@ def foresee(
     to_train = np.flatnonzero(schedule.to_train)
     heaviest = to_train[np.argsort(-seconds[to_train], kind="stable")[:HEAVIEST]]
     keys = found.keys.take(pa.array(heaviest)).to_pylist()
-    total = float(seconds.sum())
+    alone = schedule.global_fit.seconds if schedule.global_fit else 0.0
+    total = float(seconds.sum()) + alone
     return PlannedGroups(
         changes=_changes(step, found, schedule, published),
         decided={status: n for status, n in decided.items() if n},
         rows=int(found.census.n_rows.sum()),
         median_rows=int(np.median(rows[to_train])) if len(to_train) else 0,
         cpu_seconds=total,
-        wall_seconds=max(total / slots, float(seconds.max(initial=0.0))),
+        wall_seconds=max(total / slots, float(seconds.max(initial=alone))),
         comparable=comparable,
         heaviest=tuple(
             HeavyGroup(key=key, rows=int(rows[i]), cpu_seconds=float(seconds[i]))

@@ -13,7 +13,7 @@ from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
 from modelfactory.plan.meaning import ChangeKind
 from modelfactory.plan.metrics import METRICS
-from modelfactory.plan.outcomes import Status
+from modelfactory.plan.outcomes import SERVED, Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
@@ -36,6 +36,8 @@ class FamilyListing:
         why: what differs from the earlier state, if that was asked for.
         metrics: median over groups of each metric in the current version.
         baseline: the same of the baseline.
+        own_groups: how many groups have a model of their own in the current version; None without a version.
+        fallback: the family that stands in for the others, or `global`; None if nothing does.
     """
 
     name: str
@@ -52,6 +54,8 @@ class FamilyListing:
     groups: Mapping[str, int]
     metrics: Mapping[str, float]
     baseline: Mapping[str, float]
+    own_groups: int | None
+    fallback: str | None
     why: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -103,6 +107,8 @@ def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> 
         groups=version.statuses if version else {},
         metrics={name: q.median for name, q in version.metrics.items()} if version else {},
         baseline={name: q.median for name, q in version.baseline.items()} if version else {},
+        own_groups=sum(n for status, n in version.statuses.items() if status in SERVED) if version else None,
+        fallback=step.fallback,
     )
 
 

@@ -49,6 +49,7 @@ class FamilyResult:
         seconds: wall time.
         statuses: count of groups by status.
         faults: the most frequent faults, most frequent first.
+        global_fault: what went wrong with the model of all groups' rows; its count of groups is 0.
         rows_without_label: rows that could not be trained on.
         diagnostics: why it is an error.
     """
@@ -59,6 +60,7 @@ class FamilyResult:
     seconds: float = 0.0
     statuses: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    global_fault: Fault | None = None
     rows_without_label: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
     exit_code: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from modelfactory import __version__
 from modelfactory.commands.accounting import data_fingerprint, faults, group_table, quantiles, refusal, statuses
 from modelfactory.commands.counting import Censuses, census_of, measured_before
+from modelfactory.commands.global_model import fault_of, known_to_any, without_global_model
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.workspace import Workspace
@@ -27,8 +29,8 @@ from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
-from modelfactory.spark.training import FITTED_FOLDER, Outcomes, Scratch, train_groups
-from modelfactory.store.manifest import FeatureRecord, Fingerprints, MeaningRecord, VersionRecord
+from modelfactory.spark.training import GLOBAL_FOLDER, MODELS_FOLDER, Outcomes, Scratch, train_groups
+from modelfactory.store.manifest import FeatureRecord, Fingerprints, GlobalModelRecord, MeaningRecord, VersionRecord
 from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
 
 if TYPE_CHECKING:
@@ -92,12 +94,15 @@ def train_family(
                     )
                 ) from error
             clock.training_ended = time.monotonic()
+            classes = known_to_any(step, outcomes)
+            outcomes, global_model = without_global_model(step, found, schedule, outcomes)
             groups = group_table(step, found, schedule, outcomes, version=number)
             kept_in = run.artefacts / "refused" / f"{step.family}.parquet"
             refused = refusal(step, groups, kept_in=str(kept_in.relative_to(workspace.project.root)))
             if refused is None:
                 staging.write_groups(groups)
-                record = _record(number, workspace, step, table, found, groups, staging, run, clock, slots)
+                trained = _Trained(groups=groups, classes=classes, global_model=global_model)
+                record = _record(number, workspace, step, table, found, trained, staging, run, clock, slots)
                 hold.confirm()
                 go_on()
                 publish_version(store, staging, record)
@@ -113,6 +118,7 @@ def train_family(
         seconds=clock.seconds,
         statuses=statuses(groups),
         faults=faults(step, groups),
+        global_fault=fault_of(global_model),
         rows_without_label=_rows_without_label(found),
         diagnostics=() if refused is None else (refused,),
         exit_code=0 if refused is None else BuildFailed.exit_code,
@@ -163,8 +169,24 @@ def _train(
     outcomes = train_groups(
         spark, step, table, found, schedule, staging=scratch, memory=memory, job=job, report=report, go_on=go_on
     )
-    staging.adopt_models(f"{staging.scratch}/{FITTED_FOLDER}")
+    global_model = f"{staging.scratch}/{GLOBAL_FOLDER}" if schedule.global_fit else None
+    staging.adopt_models(f"{staging.scratch}/{MODELS_FOLDER}", global_model=global_model)
     return outcomes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    """What came of a training: the group table, the classes that any model knows, and the model of all rows."""
+
+    groups: pa.Table
+    classes: list[str] | None
+    global_model: GlobalModelRecord | None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds inside `fit`."""
+        alone = self.global_model.cpu_seconds if self.global_model else None
+        return (pc.sum(self.groups["cpu_seconds"]).as_py() or 0.0) + (alone or 0.0)
 
 
 def _record(
@@ -173,14 +195,14 @@ def _record(
     step: TrainStep,
     table: Input,
     found: CensusTable,
-    groups: pa.Table,
+    trained: _Trained,
     staging: Staging,
     run: Run,
     clock: _Clock,
     slots: int,
 ) -> VersionRecord:
     family = workspace.family(step.family)
-    cpu_seconds = pc.sum(groups["cpu_seconds"]).as_py() or 0.0
+    groups, cpu_seconds = trained.groups, trained.cpu_seconds
     return VersionRecord(
         number=number,
         run_id=run.run_id,
@@ -207,6 +229,10 @@ def _record(
             FeatureRecord(name=f.name, kind=f.kind, type="double" if f.kind == "numeric" else "string")
             for f in step.fit.features
         ],
+        label_type=table.label_type,
+        classes=trained.classes,
+        container=step.fit.container,
+        global_model=trained.global_model,
         statuses=statuses(groups),
         rows=int(found.census.n_rows.sum()),
         rows_without_label=_rows_without_label(found),

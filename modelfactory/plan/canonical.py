@@ -10,6 +10,7 @@ from modelfactory.diagnostics import hide
 from modelfactory.plan.estimators import real_where_meant
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import DEFAULT_METRICS, Task
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.specs import FamilySpec, Spec
@@ -56,7 +57,9 @@ def meaning_of(
     }
     if spec.persistence != "pickle":  # where it is left out, families that were published before it keep their meaning
         models["persistence"] = spec.persistence
-    tests: dict[str, Any] = {"fallback": spec.fallback, "max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
+    tests: dict[str, Any] = {"max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
+    # Another family as fallback is asked when rows are scored; a global model has to be trained.
+    (models if spec.fallback == GLOBAL else tests)["fallback"] = spec.fallback
     if spec.evaluate is not None:
         measured = _spec(spec.evaluate)
         tests["metrics"] = measured.pop("metrics", None) or list(DEFAULT_METRICS.get(task, ()))

@@ -6,14 +6,15 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.diagnostics import Code, Diagnostic, Related, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
-from modelfactory.plan.outcomes import GROUP_COLUMNS, MODEL_COLUMNS
+from modelfactory.plan.outcomes import GLOBAL, GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.steps import (
     Evaluation,
     Feature,
@@ -28,7 +29,7 @@ from modelfactory.project.loading import Family, Project
 from modelfactory.project.parameters import check_class
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.queries import place_in_query
-from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, SourceSpec
+from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, FamilySpec, SourceSpec
 from modelfactory.project.variables import as_text, resolve_variables
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def compile_plan(
 
     Returns:
         The plan of the families that are right, in their order but each behind what it reads; and every mistake of the
-        others.
+        others, and warnings.
     """
     mistakes: list[Diagnostic] = []
     steps: dict[str, TrainStep] = {}
@@ -163,9 +164,13 @@ class _FamilyCompiler:
         self.families = families
         self.environ = environ
         self.mistakes: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
 
     def compile(self) -> tuple[list[Diagnostic], TrainStep | None]:
-        """Return the mistakes, and the step if there are none."""
+        """Return mistakes and warnings, and the step if there are no mistakes."""
+        if self.spec.name.lower() == GLOBAL:
+            message = f"a family cannot be called `{self.spec.name}`: `fallback: {GLOBAL}` means the rows of all groups"
+            self._mistake(Code.CONFLICT, message, ("name",))
         self._check_columns()
         self._check_fallback()
         for path, call in self._written_calls():
@@ -176,8 +181,8 @@ class _FamilyCompiler:
         task = self._task(final) if final is not None else "unsupervised"
         evaluation = self._evaluation(task) if final is not None else None
         if self.mistakes or final is None or read is None:
-            return self.mistakes, None
-        return [], self._step(read, task, evaluation)
+            return self.mistakes + self.warnings, None
+        return self.warnings, self._step(read, task, evaluation)
 
     def _step(self, read: _Read, task: Task, evaluation: Evaluation | None) -> TrainStep:
         spec = self.spec
@@ -318,9 +323,9 @@ class _FamilyCompiler:
         return _Read(f"(\n{sql}\n)", tuple(self.reads[name] for name in rendered.sources), rendered.refs, sql)
 
     def _check_fallback(self) -> None:
-        """Check that the family that stands in for this one is there, and that its groups are made of whole ones."""
+        """Check that what stands in for this family is there, answers the same, and has groups made of whole ones."""
         name = self.spec.fallback
-        if name is None:
+        if name is None or name == GLOBAL:
             return
         coarser = self.families.get(name)
         if coarser is None:
@@ -340,6 +345,27 @@ class _FamilyCompiler:
                     related=(Related(message=f"the groups of `{name}`", place=coarser.place(("group_by",))),),
                 )
             )
+        own_task, other_task = (_declared_task(spec, self.facts) for spec in (self.spec, coarser.spec))
+        own_label, other_label = self.spec.label, coarser.spec.label
+        if own_task is not None and other_task is not None and own_task != other_task:
+            key = ("estimator",) if coarser.spec.estimator is not None else ("pipeline",)
+            self.mistakes.append(
+                self.family.diagnostic(
+                    Code.CONFLICT,
+                    f"family `{name}` cannot stand in: it is {other_task}, and this one is {own_task}",
+                    ("fallback",),
+                    related=(Related(message=f"the estimator of `{name}`", place=coarser.place(key)),),
+                )
+            )
+        elif own_label is not None and other_label is not None and own_label.lower() != other_label.lower():
+            different = self.family.diagnostic(
+                Code.CONFLICT,
+                f"family `{name}`, which stands in, learns `{other_label}`, and this one learns `{own_label}`",
+                ("fallback",),
+                help="where both mean the same, call the columns the same in `sql`",
+                related=(Related(message=f"the label of `{name}`", place=coarser.place(("label",))),),
+            )
+            self.warnings.append(dataclasses.replace(different, severity=Severity.WARNING))
 
     def _in_query(self, error: SqlTemplateError, key: str) -> Diagnostic:
         message = f"cannot render `{key}`: {error}"
@@ -398,14 +424,11 @@ class _FamilyCompiler:
         name = final.path.rpartition(".")[2]
         call = spec.estimator or spec.pipeline[-1]
         learns = _kind_of(call.class_, call.params, self.facts)
-        if learns in ("regressor", "classifier"):
-            if spec.label is None:
-                self._mistake(Code.CONFLICT, f"{name} is a {learns} and needs a `label`", ("estimator",))
-            task: Task = "regression" if learns == "regressor" else "classification"
-        else:
-            if spec.label is not None:
-                self._mistake(Code.CONFLICT, f"{name} learns without a label", ("label",), help="leave `label` out")
-            task = "unsupervised"
+        task = _TASKS.get(learns, "unsupervised")
+        if task != "unsupervised" and spec.label is None:
+            self._mistake(Code.CONFLICT, f"{name} is a {learns} and needs a `label`", ("estimator",))
+        if task == "unsupervised" and spec.label is not None:
+            self._mistake(Code.CONFLICT, f"{name} learns without a label", ("label",), help="leave `label` out")
         if spec.weight is not None and not final.takes_weight:
             self._mistake(Code.CONFLICT, f"{name} takes no sample weights", ("weight",))
         kinds = {feature.kind for feature in spec.features}
@@ -470,6 +493,19 @@ class _FamilyCompiler:
         help: str | None = None,
     ) -> None:
         self.mistakes.append(self.family.diagnostic(code, message, path, key=key, help=help))
+
+
+_TASKS: Mapping[ClassKind, Task] = MappingProxyType({"regressor": "regression", "classifier": "classification"})
+"""What kind of model a class gives; of the others, one that learns without a label."""
+
+
+def _declared_task(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> Task | None:
+    """Return what kind of models a family has; None where its class is not known."""
+    call = spec.estimator or spec.pipeline[-1]
+    found = facts.get(call.class_)
+    if found is None or found.error is not None:
+        return None
+    return _TASKS.get(_kind_of(call.class_, call.params, facts), "unsupervised")
 
 
 def _kind_of(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts]) -> ClassKind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.project.graph import Graph, source_id
 from modelfactory.project.loading import Family, Project
 
@@ -46,7 +47,8 @@ class _Edges:
         """Return the nodes that a family depends on: sources, families that it reads, and the one that stands in."""
         sources, families = self._read(family)
         fallback = family.spec.fallback
-        found = (*map(source_id, sources), *families, *([fallback] if fallback is not None else []))
+        stands_in = [] if fallback in (None, GLOBAL) else [fallback]
+        found = (*map(source_id, sources), *families, *stands_in)
         return tuple(node for node in dict.fromkeys(found) if node in self.nodes)
 
     def _read(self, family: Family) -> _Read:

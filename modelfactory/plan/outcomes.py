@@ -41,7 +41,8 @@ class Reason(StrEnum):
 
 
 OWN, NONE, GLOBAL = "group", "none", "global"
-"""Who serves a row: the model of its own group, nobody; and the name of the model of all rows among fallbacks."""
+"""Who serves a row: the model of its own group, nobody; and the name of the model of all rows among fallbacks, which is
+that of its table in a version too."""
 
 
 def fallback_name(name: str) -> str:

@@ -25,6 +25,9 @@ BINS_PER_SLOT = 8
 """Most bins for each task that can run at once: enough to even out wrong guesses of cost, few enough to stay cheap."""
 BIN_SECONDS = 0.5
 """Least expected seconds of a bin, which make the start of its task worth while, if there are more bins than slots."""
+GLOBAL_GROUP = -0x6D66_676C_6F62_616C
+"""Identity of the rows of the global model, among those of groups, which are hashes of 64 bits. Should a group have the
+same, its rows do not add up, and nothing is published."""
 _EXACT = 64
 """Groups per bin that are placed one by one; the rest, the cheapest, is poured in to level the bins."""
 
@@ -51,6 +54,23 @@ class Census:
 
 
 @dataclass(frozen=True, slots=True)
+class GlobalFit:
+    """How the global model is fitted: in the same walk as the groups, as if its rows were one group more.
+
+    Attributes:
+        n_rows: usable rows of all groups.
+        most: about how many of them it is fitted on; None for all.
+        bin: number of its bin.
+        seconds: processor seconds that it is expected to take.
+    """
+
+    n_rows: int
+    most: int | None
+    bin: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """What becomes of every group, in the order of the census.
 
@@ -59,12 +79,14 @@ class Schedule:
         bin: number of the bin, from 0 by falling cost; -1 where the group is not trained.
         n_bins: how many bins there are.
         seconds: processor seconds that each group is expected to take; 0 where it is not trained.
+        global_fit: how the global model is fitted, if there is one; it is none of the groups.
     """
 
     status: npt.NDArray[np.object_]
     bin: npt.NDArray[np.int32]
     n_bins: int
     seconds: Floats
+    global_fit: GlobalFit | None = None
 
     @property
     def to_train(self) -> Bools:
@@ -92,14 +114,22 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Me
         status[census.null_key] = Status.NULL_KEY
     train = status == ""
     bins = np.full(len(status), -1, dtype=np.int32)
-    n_rows = census.n_usable[train]
+    identity, n_rows = census.group[train], census.n_usable[train]
     n_rows = np.where(step.samples(n_rows), step.max_rows or 0, n_rows)
-    costs = expected_seconds(step.fit, census.group[train], n_rows, measured)
+    trained, usable, most = len(identity), int(census.n_usable.sum()), step.global_rows
+    # Without a model of a group there is no version, and nothing to stand in for.
+    if has_global := step.has_global_model and trained > 0:
+        identity, n_rows = np.append(identity, GLOBAL_GROUP), np.append(n_rows, min(most, usable))
+    costs = expected_seconds(step.fit, identity, n_rows, measured)
     n_bins = min(len(costs), BINS_PER_SLOT * slots, max(slots, math.ceil(costs.sum() / BIN_SECONDS)))
-    bins[train] = place(costs, census.group[train], n_bins)
+    placed = place(costs, identity, n_bins)
+    bins[train] = placed[:trained]
     seconds = np.zeros(len(status))
-    seconds[train] = costs
-    return Schedule(status, bins, n_bins, seconds)
+    seconds[train] = costs[:trained]
+    if not has_global:
+        return Schedule(status, bins, n_bins, seconds)
+    whole = GlobalFit(usable, most if usable > most else None, int(placed[-1]), float(costs[-1]))
+    return Schedule(status, bins, n_bins, seconds, whole)
 
 
 def place(costs: Floats, identity: Ints, n_bins: int) -> npt.NDArray[np.int32]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import Task
+from modelfactory.plan.outcomes import GLOBAL
 
 _SQL_WORDS = """
 all and anti any as asc between by case cast create cross current_date current_timestamp desc distinct else end
@@ -19,6 +20,10 @@ true union unique user using values when where window with
 """
 
 
+GLOBAL_ROWS = 100_000
+"""About the most rows that a global model is fitted on. They go to one task, which should not be the longest of a build
+that may have billions of rows; and they are enough for one model that knows no groups: a sample of so many tells a mean
+to within 0.3 % of the spread."""
 VIEW_PREFIX, GROUPS_PREFIX = "mf_source_", "mf_groups_"
 """Names of the views on sources and on group tables begin with them."""
 
@@ -186,7 +191,7 @@ class TrainStep:
         input_key: key of the definition that names the input: `source`, `sql` or `sql_file`.
         sources: what the query reads.
         refs: families whose group tables the query reads.
-        fallback: family whose models stand in for groups that have none, if any.
+        fallback: family whose models stand in for groups that have none, or `GLOBAL`, if any.
         keys: group columns.
         label: label column, if any.
         weight: weight column, if any.
@@ -231,7 +236,17 @@ class TrainStep:
     @property
     def parents(self) -> tuple[str, ...]:
         """The families that it depends on: those it reads, and the one that stands in for it."""
-        return (*self.refs, *([self.fallback] if self.fallback is not None else []))
+        return (*self.refs, *([self.fallback] if self.fallback is not None and not self.has_global_model else []))
+
+    @property
+    def has_global_model(self) -> bool:
+        """Whether one model more is fitted, on the rows of all groups."""
+        return self.fallback == GLOBAL
+
+    @property
+    def global_rows(self) -> int:
+        """About the most rows that the global model is fitted on."""
+        return min(GLOBAL_ROWS, self.max_rows or GLOBAL_ROWS)
 
     @property
     def input_path(self) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
     yield from _wrapped(_evaluation_text(step.fit.evaluation, step.time))
     yield "  groups"
     yield from _wrapped(_limits_text(step))
+    if step.fallback is not None:
+        yield "  fallback"
+        yield from _wrapped(_fallback_text(step))
     yield "  result"
     yield from _wrapped(
         f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
@@ -106,6 +109,15 @@ def _evaluation_text(evaluation: Evaluation | None, time: str | None) -> str:
     }[evaluation.method]
     again = "; fitted again on all rows" if evaluation.refit else ""
     return f"{', '.join(evaluation.metrics)} and the baseline, measured on {how}{again}"
+
+
+def _fallback_text(step: TrainStep) -> str:
+    if not step.has_global_model:
+        return f"the models of family {step.fallback} answer where a group has none"
+    return (
+        "one model of the same estimator on the rows of all groups answers where a group has none; of more than "
+        f"{step.global_rows:,} rows it is fitted on about so many, chosen by a hash of each row"
+    )
 
 
 def _limits_text(step: TrainStep) -> str:

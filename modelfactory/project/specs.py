@@ -361,8 +361,8 @@ class FamilySpec(Spec):
     )
     fallback: str | None = Field(
         None,
-        description="A coarser family, whose `group_by` is part of this one's: its models stand in for groups that "
-        "have none.",
+        description="What stands in for groups that have no model: a coarser family, whose `group_by` is part of this "
+        "one's; or `global`, one model more of the same estimator, fitted on the rows of all groups.",
     )
     tags: Names = Field((), description="Tags for selection; those of folder and project defaults are added.")
     owner: str | None = Field(None, description="Who answers for the family.")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -31,6 +32,8 @@ GROUP, ROW, LABEL, WEIGHT, TIME, INEXACT = (
     "_mf_time",
     "_mf_inexact",
 )
+ClassType = Literal["boolean", "bigint", "double", "string"]
+"""Spark's name of a type in which classes travel."""
 FILE_FORMATS = frozenset({"parquet", "csv", "json", "orc", "text", "avro"})
 """Formats whose path is certainly one of files."""
 EXACT_LIMIT = 2**53
@@ -80,6 +83,7 @@ class Input:
         columns: what workers get of each row besides group and hash, by internal name: features, label, weight and
             time as the step has them.
         inexact: whether a number of the row is inexact.
+        label_type: type in which the label of a classifier travels; None for others.
         refs: version of each family whose group table the query reads.
     """
 
@@ -88,6 +92,7 @@ class Input:
     key_types: tuple[T.DataType, ...]
     columns: Mapping[str, Column]
     inexact: Column
+    label_type: ClassType | None = None
     refs: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -98,9 +103,13 @@ class Input:
     @property
     def rows(self) -> DataFrame:
         """The rows with the columns that travel."""
+        return self.rows_and()
+
+    def rows_and(self, *more: Column) -> DataFrame:
+        """Return the rows with the columns that travel, and more of the input behind them."""
         named = (column.alias(name) for name, column in self.columns.items())
         return self.table.select(
-            identity(self.keys).alias(GROUP), hashed(list(self.columns.values())).alias(ROW), *named
+            identity(self.keys).alias(GROUP), hashed(list(self.columns.values())).alias(ROW), *named, *more
         )
 
 
@@ -262,11 +271,13 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
             number(feature.name, f"_mf_x{i}")
         else:
             travel[f"_mf_x{i}"] = F.col(quoted(feature.name)).cast("string")
+    label_type: ClassType | None = None
     if step.label is not None:
         if step.fit.task == "regression":
             number(step.label, LABEL)
         else:
-            travel[LABEL] = _as_class(F.col(quoted(step.label)), types[step.label])
+            label_type = _class_type(types[step.label])
+            travel[LABEL] = _as_class(F.col(quoted(step.label)), label_type)
     if step.weight is not None:
         number(step.weight, WEIGHT)
     if step.time is not None:
@@ -277,6 +288,7 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
         key_types=tuple(types[key] for key in step.keys),
         columns=travel,
         inexact=_any(inexact),
+        label_type=label_type,
     )
 
 
@@ -310,19 +322,23 @@ def as_double(column: Column, kind: T.DataType) -> Column:
             return column.cast("double")
 
 
-def _as_class(column: Column, kind: T.DataType) -> Column:
+def _class_type(kind: T.DataType) -> ClassType:
     match kind:
         case T.BooleanType():
-            return column
+            return "boolean"
         case T.ByteType() | T.ShortType() | T.IntegerType() | T.LongType():
-            return column.cast("bigint")
+            return "bigint"
         case T.DecimalType() if kind.scale == 0 and kind.precision <= 18:
-            return column.cast("bigint")
+            return "bigint"
         case T.FloatType() | T.DoubleType():
-            number = column.cast("double")
-            return F.when(~F.isnan(number), number)
+            return "double"
         case _:
-            return column.cast("string")
+            return "string"
+
+
+def _as_class(column: Column, kind: ClassType) -> Column:
+    label = column.cast(kind)
+    return F.when(~F.isnan(label), label) if kind == "double" else label
 
 
 def hashed(columns: list[Column]) -> Column:

@@ -19,7 +19,7 @@ _INTERVAL = 0.25
 
 @contextmanager
 def watched(
-    spark: SparkSession, job: str, bins: npt.NDArray[np.int32], report: Callable[[int], None]
+    spark: SparkSession, job: str, bins: npt.NDArray[np.int32], n_bins: int, report: Callable[[int], None]
 ) -> Iterator[None]:
     """Report the groups that are done while the block runs a job of one task per bin.
 
@@ -30,10 +30,11 @@ def watched(
         spark: the session.
         job: name for the job group.
         bins: the bin of each group that is trained.
+        n_bins: how many bins there are.
         report: called with the number of groups done.
     """
-    done_after = np.concatenate(([0], np.cumsum(np.bincount(bins)))) if len(bins) else np.zeros(1, dtype=np.int64)
-    n_bins, last = len(done_after) - 1, -1
+    done_after = np.concatenate(([0], np.cumsum(np.bincount(bins, minlength=n_bins))))
+    last = -1
 
     def tell(tasks: int) -> None:
         nonlocal last

@@ -10,23 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
-from modelfactory.plan.schedule import Schedule
+from modelfactory.plan.outcomes import GLOBAL, GROUP_HASH, OUTCOME
+from modelfactory.plan.schedule import GLOBAL_GROUP, Census, GlobalFit, Schedule
 from modelfactory.plan.steps import FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
-from modelfactory.spark.inputs import GROUP, LABEL, ROW, Input, literal
+from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, literal
 from modelfactory.spark.progress import watched
 from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
-_BIN, _RANK, _FITTED = "_mf_bin", "_mf_rank", "_mf_fitted"
+_BIN, _RANK, _FITTED, _TABLE = "_mf_bin", "_mf_rank", "_mf_fitted", "_mf_table"
 _SCHEDULE, _WRITTEN = "schedule.parquet", "written"
-FITTED_FOLDER = f"{_WRITTEN}/{_FITTED}=true"
-"""Where in the staging folder the model table is written."""
+MODELS_FOLDER, GLOBAL_FOLDER = f"{_WRITTEN}/{_TABLE}=models", f"{_WRITTEN}/{_TABLE}={GLOBAL}"
+"""Where in the staging folder the model table is written, and that of the global model."""
 _PARQUET_OPTIONS = {
     "compression": "zstd",
     "parquet.block.size": str(16 << 20),
@@ -81,14 +81,14 @@ def train_groups(
         table: its input.
         found: the census.
         schedule: which groups are trained, and in which bins.
-        staging: folder to write to; `FITTED_FOLDER` in it will hold the model table.
+        staging: folder to write to; `MODELS_FOLDER` in it will hold the model table, `GLOBAL_FOLDER` the global model.
         memory: bytes that a worker may allocate, or None.
         job: name of the job, unique in the session.
         report: called with the number of groups done.
         go_on: raises once there is to be no other job.
 
     Returns:
-        The outcomes of the trained groups by column, one row each, in no order.
+        The outcomes of the trained groups and of the global model by column, one row each, in no order.
 
     Raises:
         SparkFailed: the Spark job failed as a whole.
@@ -101,13 +101,14 @@ def train_groups(
 
     def write(placed: DataFrame, *, isolated: bool) -> None:
         worker = _worker(step.fit, memory, isolated=isolated)
-        outcomes = fitted_groups(step.fit, table, placed, schedule.n_bins, worker, sample=sample)
-        _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_FITTED).parquet(
+        rows = rows_to_train(step.fit, table, found.census, schedule.global_fit)
+        outcomes = fitted_groups(step.fit, table, rows, placed, schedule.n_bins, worker, sample=sample)
+        _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_TABLE).parquet(
             f"{_hadoop_url(staging.url)}/{_WRITTEN}"
         )
 
     try:
-        with watched(spark, job, schedule.bin[schedule.to_train], report):
+        with watched(spark, job, schedule.bin[schedule.to_train], schedule.n_bins, report):
             placed = placed_groups(spark, table, found, schedule, staging)
             try:
                 write(placed, isolated=False)
@@ -122,25 +123,67 @@ def train_groups(
     return _read_outcomes(staging)
 
 
+def rows_to_train(fit: FitStep, table: Input, census: Census, global_fit: GlobalFit | None = None) -> DataFrame:
+    """Return the rows that groups and the global model may learn from; those of the global model stand there twice.
+
+    The global model leaves out rows with an inexact number, which fail a whole group. Which rows it learns from depends
+    on their content and the seed alone.
+
+    Args:
+        fit: what to do.
+        table: the input.
+        census: what is known of the groups.
+        global_fit: how the global model is fitted, if there is one.
+    """
+    if global_fit is None:
+        return _usable(fit, table.rows)
+    condition = F.lit(True)
+    if global_fit.most is not None:
+        condition = _drawn(fit) < F.lit((global_fit.most << 64) // global_fit.n_rows - (1 << 63))
+    inexact = [table.inexact.alias(INEXACT)] if census.inexact.any() else []
+    if inexact:
+        condition &= ~F.col(INEXACT)
+    one, both = F.array(F.col(GROUP)), F.array(F.col(GROUP), F.lit(GLOBAL_GROUP))
+    groups = F.explode(F.when(condition, both).otherwise(one)).alias(GROUP)
+    return _usable(fit, table.rows_and(*inexact)).select(groups, *table.travel[1:])
+
+
+def _usable(fit: FitStep, rows: DataFrame) -> DataFrame:
+    return rows.where(F.col(LABEL).isNotNull()) if fit.has_label else rows
+
+
+def _drawn(fit: FitStep) -> Column:
+    """Return the number of each row by which samples are drawn.
+
+    It is another hash than the one that chooses rows for the holdout, or the two choices would not be independent.
+    """
+    return F.xxhash64(F.lit(fit.seed), F.col(ROW))
+
+
 def fitted_groups(
-    fit: FitStep, table: Input, placed: DataFrame, n_bins: int, worker: Worker, *, sample: int | None = None
+    fit: FitStep,
+    table: Input,
+    rows: DataFrame,
+    placed: DataFrame,
+    n_bins: int,
+    worker: Worker,
+    *,
+    sample: int | None = None,
 ) -> DataFrame:
     """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again.
 
     Args:
         fit: what to do.
         table: the input.
+        rows: its rows to train on, and perhaps others.
         placed: the groups to train, each with its bin.
         n_bins: how many bins there are.
         worker: what fits them.
         sample: most rows of a group, of which those are taken whose hashes are the least; None for all.
     """
-    rows = table.rows.where(F.col(LABEL).isNotNull()) if fit.has_label else table.rows
     chosen = rows.select(*table.travel).join(F.broadcast(placed.select(GROUP, _BIN)), GROUP)
     if sample is not None:
-        # Another hash than the one that chooses rows for the holdout, or the two choices would not be independent.
-        order = F.xxhash64(F.lit(fit.seed), F.col(ROW))
-        ranked = chosen.withColumn(_RANK, F.row_number().over(Window.partitionBy(GROUP).orderBy(order, ROW)))
+        ranked = chosen.withColumn(_RANK, F.row_number().over(Window.partitionBy(GROUP).orderBy(_drawn(fit), ROW)))
         chosen = ranked.where(F.col(_RANK) <= sample)
     binned = (
         chosen.repartitionById(n_bins, F.col(_BIN))
@@ -155,11 +198,16 @@ def placed_groups(
 ) -> DataFrame:
     """Return the groups to train with their keys and bins, written to a file in `staging`.
 
-    They travel as a file: a million rows would be a million objects in the JVM as a local relation.
+    The global model is one of them, with null for its keys. They travel as a file: a million rows would be a million
+    objects in the JVM as a local relation.
     """
     chosen = found.keys.append_column(GROUP, pa.array(found.census.group)).append_column(_BIN, pa.array(schedule.bin))
+    chosen = chosen.filter(pa.array(schedule.to_train))
+    if schedule.global_fit is not None:
+        alone = pa.table({GROUP: [GLOBAL_GROUP], _BIN: pa.array([schedule.global_fit.bin], pa.int32())})
+        chosen = pa.concat_tables([chosen, alone], promote_options="default")
     with staging.filesystem.open_output_stream(f"{staging.path}/{_SCHEDULE}") as out:
-        pq.write_table(chosen.filter(pa.array(schedule.to_train)), out, compression="zstd")
+        pq.write_table(chosen, out, compression="zstd")
     types = T.StructType(
         [
             *map(T.StructField, table.keys, table.key_types),
@@ -199,8 +247,11 @@ def _worker(fit: FitStep, memory: int | None, *, isolated: bool) -> Worker:
 def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFrame:
     measured = [field.name for field in OUTCOME_SCHEMA if field.name not in (GROUP, *MODEL_FIELDS, _FITTED)]
     outcome = F.struct(F.col(GROUP).alias(GROUP_HASH), *measured)
+    # What has no model is read for its outcome and then thrown away.
+    which = F.when(F.col(GROUP) == F.lit(GLOBAL_GROUP), GLOBAL).otherwise("models")
+    belongs = F.when(F.col(_FITTED), which).otherwise("none").alias(_TABLE)
     return outcomes.join(F.broadcast(placed.drop(_BIN)), GROUP).select(
-        *map(quoted, table.keys), *MODEL_FIELDS, outcome.alias(OUTCOME), _FITTED
+        *map(quoted, table.keys), *MODEL_FIELDS, outcome.alias(OUTCOME), belongs
     )
 
 

@@ -86,8 +86,9 @@ class GlobalModelRecord(Record):
 
     Attributes:
         status: as of a group.
-        n_rows: rows that it could learn from.
+        n_rows: usable rows of all groups.
         n_train: rows that it was fitted on: all, or a sample.
+        cpu_seconds: processor seconds inside `fit`.
     """
 
     status: str
@@ -97,6 +98,7 @@ class GlobalModelRecord(Record):
     metrics: dict[str, float] = {}
     baseline: dict[str, float] = {}
     fit_seconds: float | None = None
+    cpu_seconds: float | None = None
     model_bytes: int | None = None
     model_sha256: str | None = None
     error_type: str | None = None
@@ -121,7 +123,7 @@ class VersionRecord(Record):
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
-        cpu_seconds: processor seconds inside `fit`, over all groups.
+        cpu_seconds: processor seconds inside `fit`, over all groups and the global model.
         wall_seconds: seconds from the start of the census to publishing.
         training_seconds: seconds of the Spark job that trains.
         efficiency: `cpu_seconds` over `slots` times `training_seconds`.

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, InputError, input_error
+from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import STAGING, leftovers, only_first
@@ -22,6 +23,7 @@ from modelfactory.store.places import Conflict, Edition, Place
 from modelfactory.store.store import MANIFEST, Store
 
 GROUPS, MODELS = "groups", "models"
+"""Tables of a version; beside them that of the global model, `GLOBAL`, where the family has one."""
 _CHUNK = 8 << 20
 
 
@@ -146,10 +148,16 @@ class Staging:
         with self.place.writing(f"{self.folder}/{GROUPS}/part-00000.parquet") as out:
             pq.write_table(table, out, compression="zstd", row_group_size=100_000)
 
-    def adopt_models(self, written: str) -> None:
-        """Move the Parquet files that Spark wrote to a folder of the place where they belong, and clear the scratch."""
-        for number, name in enumerate(self._parquet(written)):
-            self.place.move(f"{written}/{name}", f"{self.folder}/{MODELS}/part-{number:05d}.parquet")
+    def adopt_models(self, written: str, *, global_model: str | None = None) -> None:
+        """Move the Parquet files that Spark wrote where they belong, and clear the scratch.
+
+        Args:
+            written: folder of the place that holds the model table.
+            global_model: folder that holds the global model's, if the family has one.
+        """
+        for table, folder in ((MODELS, written), (GLOBAL, global_model)):
+            for number, name in enumerate(self._parquet(folder) if folder else ()):
+                self.place.move(f"{folder}/{name}", f"{self.folder}/{table}/part-{number:05d}.parquet")
         self.place.remove(self.scratch)
 
     def discard(self) -> None:
@@ -162,7 +170,7 @@ class Staging:
     def seal(self) -> list[FileRecord]:
         """Force the files to disk and describe them."""
         records = []
-        for table in (GROUPS, MODELS):
+        for table in (GROUPS, MODELS, GLOBAL):
             names = self._parquet(f"{self.folder}/{table}")
             for name in names:
                 file = f"{self.folder}/{table}/{name}"

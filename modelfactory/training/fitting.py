@@ -21,6 +21,7 @@ import numpy as np
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
 from modelfactory.training.batches import GroupIdentity, GroupRows, Rows
+from modelfactory.training.classes import known_classes
 from modelfactory.training.clock import FitClock
 from modelfactory.training.encoding import EncodedModel, encode_model
 from modelfactory.training.estimators import Template, name_features
@@ -38,7 +39,11 @@ LONGEST_WATCH = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOutcome:
-    """What came of fitting one group; the group table has the columns of the same names."""
+    """What came of fitting one group; the group table has the columns of the same names.
+
+    Attributes:
+        classes: the classes that the model of a classifier knows, as text, in the order of its probabilities.
+    """
 
     group: int
     status: Status
@@ -53,6 +58,7 @@ class FitOutcome:
     error_type: str | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 class GroupTimeout(BaseException):
@@ -170,6 +176,7 @@ def _fitted(step: FitStep, template: Template, rows: GroupRows, measured: Rows, 
         "metrics": mean_of(found.metrics),
         "baseline": mean_of(found.baseline),
         "model": encode_model(found.model, step.persistence),
+        "classes": known_classes(found.model, rows.label) if step.task == "classification" else (),
     }
 
 

@@ -31,6 +31,7 @@ def outcome_batch(outcomes: list[FitOutcome]) -> pa.RecordBatch:
         "sha256": [m and m.sha256 for m in models],
         "model_bytes": [m and len(m.data) for m in models],
         "warnings": [list(o.warnings) for o in outcomes],
+        "classes": [list(o.classes) for o in outcomes],
     }
     return _batch({f.name: columns.get(f.name) or [getattr(o, f.name) for o in outcomes] for f in OUTCOME_SCHEMA})
 
@@ -40,6 +41,7 @@ def solved_batch(chunk: Chunk, solved: SolvedGroups) -> pa.RecordBatch:
     k, length = solved.models.shape
     ends = np.arange(k + 1, dtype=np.int32) * np.int32(length)
     models = np.ascontiguousarray(solved.models)
+    nothing = pa.ListArray.from_arrays(np.zeros(k + 1, dtype=np.int32), pa.array([], pa.string()))
     return _batch(
         {
             "_mf_group": chunk.groups[solved.index],
@@ -58,7 +60,8 @@ def solved_batch(chunk: Chunk, solved: SolvedGroups) -> pa.RecordBatch:
             "model_bytes": np.full(k, length),
             "error_type": pa.nulls(k, pa.string()),
             "error": pa.nulls(k, pa.string()),
-            "warnings": pa.ListArray.from_arrays(np.zeros(k + 1, dtype=np.int32), pa.array([], pa.string())),
+            "warnings": nothing,
+            "classes": nothing,
         }
     )
 

@@ -26,6 +26,7 @@ OUTCOME_SCHEMA = pa.schema(
         ("error_type", pa.string()),
         ("error", pa.string()),
         ("warnings", pa.list_(pa.string())),
+        ("classes", pa.list_(pa.string())),
     ]
 )
 _SPARK_TYPES = {

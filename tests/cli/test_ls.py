@@ -18,11 +18,14 @@ from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
 from modelfactory.commands.accounting import _TYPES
-from modelfactory.store.manifest import Fingerprints, Quantiles, VersionRecord
+from modelfactory.store.manifest import Fingerprints, GlobalModelRecord, Quantiles, VersionRecord
 from modelfactory.store.store import Store
 from modelfactory.store.versions import publish_version, stage_version
 
-KEYS = "name path source group_by label estimator tags owner state current_version trained_at groups metrics baseline"
+KEYS = (
+    "name path source group_by label estimator tags owner state current_version trained_at groups metrics baseline "
+    "own_groups fallback"
+)
 Runner = Callable[..., Result]
 FILES = {
     "sources/s.yml": "sources: [{name: s, path: data.parquet}]\n",
@@ -93,7 +96,7 @@ ROWS = [
 ]
 
 
-def build(store: Store, fingerprint: str) -> None:
+def build(store: Store, fingerprint: str, **more: Any) -> None:
     """Publish a version of `by_dest` without Spark."""
     kinds = {"dest": pa.string(), "day": pa.int32(), **_TYPES}
     table = pa.table({name: pa.array([r[name] for r in ROWS], kind) for name, kind in kinds.items()})
@@ -126,7 +129,7 @@ def build(store: Store, fingerprint: str) -> None:
             efficiency=0.5,
             files=staging.seal(),
         )
-        publish_version(store, staging, version)
+        publish_version(store, staging, version.model_copy(update=more))
         staging.discard()
 
 
@@ -162,6 +165,8 @@ def test_json_lines_have_the_keys_of_the_contract(mf: Runner) -> None:
         "groups": {"trained": 3, "too_few_rows": 1, "null_key": 1, "failed": 1},
         "metrics": {"rmse": 20.0},
         "baseline": {"rmse": 25.0},
+        "own_groups": 3,
+        "fallback": None,
     }
     assert (never["name"], never["source"], never["label"], never["estimator"]) == ("kinds", "s", None, "KMeans")
     assert (never["state"], never["current_version"], never["groups"]) == ("never built", None, {})
@@ -377,3 +382,55 @@ def test_a_wrong_parameter_hides_only_its_own_family(project: Path, tmp_path: Pa
     assert invoke(tmp_path / "p", "ls").exit_code == 2
     kinds.write_text("families = 1", encoding="utf-8")
     assert invoke(tmp_path / "p", "ls", "-s", "by_dest").exit_code == 2
+
+
+# What stands in ---------------------------------------------------------------------------------------------------
+
+
+def with_fallback(folder: Path, fallback: str, **more: Any) -> Path:
+    """Write the project with something that stands in for groups of `by_dest`, and publish a version."""
+    write_project(folder, FILES)
+    file = folder / "families/a/by_dest.yml"
+    file.write_text(file.read_text(encoding="utf-8").rstrip() + f"\n  fallback: {fallback}\n", encoding="utf-8")
+    build(Store(folder / "store"), "other", **more)
+    return folder
+
+
+def test_a_family_with_a_fallback_tells_how_many_groups_need_none(project: Path, tmp_path: Path) -> None:
+    folder = with_fallback(tmp_path, "global")
+    (built,) = strict(invoke(folder, "ls", "-s", "by_dest", "-o", "json").stdout)
+    assert (built["own_groups"], built["fallback"]) == (3, "global")
+    assert "3 of 6 on their own" in invoke(folder, "ls").stdout
+    without = strict(invoke(project, "ls", "-o", "json").stdout)
+    assert {(f["name"], f["own_groups"], f["fallback"]) for f in without} == {
+        ("by_dest", 3, None),
+        ("kinds", None, None),
+    }
+    assert "on their own" not in invoke(project, "ls").stdout
+
+
+TRAINED = GlobalModelRecord(
+    status="trained", n_rows=1_000_000, n_train=80_000, n_test=20_000, metrics={"rmse": 17.0}, baseline={"rmse": 40.0}
+)
+FAILED = GlobalModelRecord(status="failed", n_rows=9, error_type="ValueError", error="[bold]bad[/bold]")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (TRAINED, ["global model trained", "80,000+20,000 of 1,000,000 rows", "rmse 17 (40)"]),
+        (FAILED, ["global model failed", "ValueError: [bold]bad[/bold]"]),
+        (GlobalModelRecord(status="one_class", n_rows=9), ["global model one_class"]),
+    ],
+    ids=lambda value: getattr(value, "status", ""),
+)
+def test_show_tells_what_came_of_the_global_model(tmp_path: Path, model: GlobalModelRecord, told: list[str]) -> None:
+    folder = with_fallback(tmp_path, "global", global_model=model)
+    shown = invoke(folder, "show", "by_dest").stdout
+    assert [text for text in told if text not in shown] == []
+    document = json.loads(invoke(folder, "show", "by_dest", "-o", "json").stdout)
+    assert document["versions"][0]["global_model"] == model.model_dump(mode="json")
+
+
+def test_show_without_a_global_model_tells_of_none(project: Path) -> None:
+    assert "global" not in invoke(project, "show", "by_dest").stdout

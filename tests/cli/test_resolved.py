@@ -586,7 +586,7 @@ def test_the_table_fits_a_terminal_and_places_stay_whole(columns: int) -> None:
     lines = on_terminal(columns, "show", "arr_delay_by_dest", "--resolved", "--project-dir", flights)
     assert max(len(line) for line in lines) <= columns
     text = "\n".join(lines)
-    assert re.search(r"^label +arr_delay +families/_defaults\.yml:3$", text, re.MULTILINE)
+    assert re.search(r"^label +arr_delay +families/_defaults\.yml:4$", text, re.MULTILINE)
     assert re.search(r"^  params\.alpha +1\.0 +families/arrival/routes\.yml:6$", text, re.MULTILINE)
     assert re.search(r"^  params\.solver +auto +scikit-learn default$", text, re.MULTILINE)
 

@@ -135,6 +135,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TrainStep:
         {"on_too_many": "sample"},
         {"null_keys": "group"},
         {"seed": 1},
+        {"fallback": "global"},
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ import yaml
 from support import load, workspace_of, write_project
 
 from modelfactory.diagnostics import InputError
+from modelfactory.plan.graph import project_graph
 
 BASE = {"group_by": ["k", "j"], "source": "s", "features": ["x"], "label": "y", "estimator": "Ridge"}
 
@@ -95,6 +96,56 @@ def test_the_groups_of_a_fallback_are_made_of_whole_groups(tmp_path: Path) -> No
     )
     found = mistakes(project(tmp_path / "bad", {"name": "a", "fallback": "b"}, {"name": "b", "group_by": ["k", "z"]}))
     assert found == [("MF211", "family `b` cannot stand in: it is grouped by `z`, and this one is not")]
+
+
+def test_a_chain_of_fallbacks_may_end_in_the_rows_of_all_groups(tmp_path: Path) -> None:
+    chain = {"name": "a", "fallback": "b"}, {"name": "b", "group_by": ["k"], "fallback": "global"}
+    a, b = workspace_of(project(tmp_path, *chain)).plan.steps
+    assert (a.fallback, a.parents, a.has_global_model) == ("b", ("b",), False)
+    assert (b.fallback, b.parents, b.has_global_model) == ("global", (), True)
+    graph, broken = project_graph(load(tmp_path), {})
+    assert graph.parents["b"] == ("source:s",)
+    assert not broken
+
+
+@pytest.mark.parametrize("name", ["global", "Global"])
+def test_no_family_is_called_as_the_rows_of_all_groups(tmp_path: Path, name: str) -> None:
+    ((code, message),) = mistakes(project(tmp_path, {"name": name}, {"name": "a", "fallback": "global"}))
+    assert code == "MF211"
+    assert message.startswith(f"a family cannot be called `{name}`")
+
+
+CLASSIFIER = {"estimator": "LogisticRegression"}
+CLUSTERS = {"estimator": "KMeans", "label": None}
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "kinds"),
+    [
+        ({}, CLASSIFIER, ("classification", "regression")),
+        (CLASSIFIER, {}, ("regression", "classification")),
+        ({}, CLUSTERS, ("unsupervised", "regression")),
+        (CLUSTERS, CLASSIFIER, ("classification", "unsupervised")),
+    ],
+)
+def test_what_stands_in_answers_the_same_kind_of_question(
+    tmp_path: Path, own: dict[str, Any], other: dict[str, Any], kinds: tuple[str, str]
+) -> None:
+    found = mistakes(project(tmp_path, {"name": "a", "fallback": "b", **own}, {"name": "b", **other}))
+    message = f"family `b` cannot stand in: it is {kinds[0]}, and this one is {kinds[1]}"
+    assert found == [("MF211", message)]
+
+
+def test_another_label_of_what_stands_in_is_a_warning(tmp_path: Path) -> None:
+    folder = project(tmp_path, {"name": "a", "fallback": "b"}, {"name": "b", "label": "z"}, {"name": "c", "label": "Y"})
+    workspace = workspace_of(folder)
+    assert [step.family for step in workspace.plan.steps] == ["a", "b", "c"]
+    assert [d.message for d in workspace.warnings] == [
+        "family `b`, which stands in, learns `z`, and this one learns `y`"
+    ]
+    file = folder / "families/f.yml"
+    file.write_text(file.read_text().replace("fallback: b", "fallback: c"))
+    assert not workspace_of(folder).warnings
 
 
 def test_families_that_are_not_there_have_a_nearest_name(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ LOGISTIC = {"class": "sklearn.linear_model.LogisticRegression"}
             {"preprocess": {"numeric": [{"class": "SimpleImputer"}, "StandardScaler"]}},
             [("preprocess.numeric.0.params.strategy", "median", MISSING, RETRAIN)],
         ),
+        ({"fallback": "global"}, [("fallback", MISSING, "global", RETRAIN)]),
         ({"max_failed": 3}, [("max_failed.share", 0.01, MISSING, RETEST), ("max_failed.count", MISSING, 3, RETEST)]),
         ({"evaluate": {"holdout": 0.2, "metrics": ["mae"]}}, [("metrics", ["rmse"], ["mae"], RETEST)]),
         ({"evaluate": {"holdout": 0.3, "metrics": ["rmse"]}}, [("evaluate.holdout", 0.2, 0.3, RETRAIN)]),

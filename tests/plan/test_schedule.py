@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import workspace_of, write_project
 
-from modelfactory.plan.schedule import BINS_PER_SLOT, Census, place, schedule_groups
+from modelfactory.plan.schedule import BINS_PER_SLOT, Census, Schedule, place, schedule_groups
 from modelfactory.plan.steps import TrainStep
 
 _costs = st.lists(st.integers(0, 1000), min_size=1, max_size=60)
@@ -167,3 +168,42 @@ def test_only_groups_that_are_trained_get_a_bin(step: TrainStep) -> None:
 def test_a_family_without_groups_to_train_has_no_bins(step: TrainStep, tmp_path: Path) -> None:
     decided = schedule_groups(step, census((1, 1, False, False, False)), slots=2)
     assert (decided.n_bins, decided.bin.tolist()) == (0, [-1])
+
+
+# The global model ------------------------------------------------------------------------------------------------
+
+USUAL = (50, 40, False, False, False)
+
+
+def whole(step: TrainStep, *groups: tuple[int, int, bool, bool, bool], slots: int = 2, **changes: Any) -> Schedule:
+    return schedule_groups(dataclasses.replace(step, fallback="global", **changes), census(*groups), slots=slots)
+
+
+def test_the_global_model_learns_from_the_rows_of_all_groups_and_is_none(step: TrainStep) -> None:
+    groups = [USUAL, (9, 2, False, False, False), (70, 60, True, False, False)]
+    with_it, without = whole(step, *groups, max_rows=None), schedule_groups(step, census(*groups), slots=2)
+    assert with_it.status.tolist() == without.status.tolist()
+    assert with_it.to_train.tolist() == without.to_train.tolist()
+    assert without.global_fit is None
+    assert with_it.global_fit is not None
+    assert (with_it.global_fit.n_rows, with_it.global_fit.most) == (102, None)
+    assert with_it.n_bins == 2
+    assert {*with_it.bin[with_it.to_train].tolist(), with_it.global_fit.bin} == {0, 1}
+
+
+def test_of_too_many_rows_it_gets_a_sample(step: TrainStep) -> None:
+    many = [USUAL] * 10_000
+    fits = [whole(step, *many, max_rows=most).global_fit for most in (None, 70, 10**9)]
+    assert [(fit.n_rows, fit.most) for fit in fits if fit] == [(400_000, 100_000), (400_000, 70), (400_000, 100_000)]
+
+
+def test_it_goes_first_where_it_takes_longest(step: TrainStep) -> None:
+    found = whole(step, *[USUAL] * 1000, max_rows=None)
+    assert found.global_fit is not None
+    assert found.global_fit.bin == 0
+    assert found.global_fit.seconds > found.seconds.max()
+
+
+def test_without_a_group_to_train_there_is_none(step: TrainStep) -> None:
+    found = whole(step, (50, 2, False, False, False))
+    assert (found.global_fit, found.n_bins) == (None, 0)

@@ -542,16 +542,17 @@ class TestInput:
             build(workspace_of(folder), RecordingReporter(), session=spark)
         assert [d.code for d in caught.value.diagnostics] == ["MF302"]
 
-    def test_one_exchange_and_pruned_columns(self, spark, tmp_path):
+    @pytest.mark.parametrize("more", ["", "fallback: global"])
+    def test_one_exchange_one_scan_and_pruned_columns(self, spark, tmp_path, more):
         from pyarrow.fs import LocalFileSystem
 
         from modelfactory.plan.schedule import schedule_groups
         from modelfactory.spark.census import take_census
         from modelfactory.spark.inputs import open_input, open_source
-        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups
+        from modelfactory.spark.training import Scratch, fitted_groups, placed_groups, rows_to_train
 
         rows = frame(x=9, y=9).assign(unused="long text")
-        workspace = workspace_of(project(tmp_path, rows))
+        workspace = workspace_of(project(tmp_path, rows, more=more))
         step = workspace.plan.steps[0]
         assert not open_source(spark, step.sources[0], root=tmp_path, environ={})
         table, findings = open_input(spark, step, groups={}, environ={})
@@ -562,11 +563,20 @@ class TestInput:
         scratch = Scratch(LocalFileSystem(), str(tmp_path), f"file://{tmp_path}")
         placed = placed_groups(spark, table, found, schedule, scratch)
         plan = (
-            fitted_groups(step.fit, table, placed, schedule.n_bins, lambda batches: batches)
+            fitted_groups(
+                step.fit,
+                table,
+                rows_to_train(step.fit, table, found.census, schedule.global_fit),
+                placed,
+                schedule.n_bins,
+                lambda batches: batches,
+            )
             ._jdf.queryExecution()
             .explainString(spark._jvm.org.apache.spark.sql.execution.ExplainMode.fromString("simple"))
         )
         assert plan.count("- Exchange ") == 1
+        assert plan.count("FileScan parquet ") == 2  # the input and the schedule
+        assert ("Generate explode" in plan) == bool(more)
         assert "unused" not in plan
 
 
