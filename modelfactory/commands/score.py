@@ -160,6 +160,10 @@ def _family(workspace: Workspace, wanted: Scoring) -> Family:
     from modelfactory.serving.models import Trust
     from modelfactory.serving.stores import ModelStore
 
+    names = [family.name for family in workspace.project.families]
+    if wanted.family not in names:
+        hint = did_you_mean(wanted.family, names)
+        raise input_error(Code.BAD_OPTION, f"no family `{wanted.family}` in the project", help=hint)
     if workspace.store.manifest(wanted.family) is None:
         message, hint = f"family `{wanted.family}` was never built", f"`mf build --select {wanted.family}` trains it"
         raise input_error(Code.NOT_BUILT, message, help=hint)

@@ -234,8 +234,11 @@ class VersionModels:
 class GlobalModel(VersionModels):
     """The model of all rows of one version, as models of one group whose key has no columns."""
 
-    keys = ()
     _kind = "global"
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.keys = ()
 
     @cached_property
     def groups(self) -> pa.Table:

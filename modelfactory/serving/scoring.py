@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEW_MODELS, FEW_BYTES = 256, 64 << 20
 """Models of a version, and bytes of them, up to which they travel with the function to every task."""
-_LINEAR_BYTES = 256 << 20
+LINEAR_BYTES = 256 << 20
 """Bytes of the numbers of linear models up to which these do."""
 BINS_PER_SLOT = 4
 
@@ -59,7 +59,7 @@ def score_frame(chain: Chain, rows: DataFrame) -> DataFrame:
 def _resident(models: VersionModels) -> LinearModels | dict[int, StoredModel] | None:
     """Return models that are small enough to travel with the function; None if they are not."""
     p, g = len(models.record.features), len(models.has_model)
-    if models.record.task == "regression" and g * (3 * p + 1) * 8 <= _LINEAR_BYTES and models.linear is not None:
+    if models.record.task == "regression" and g * (3 * p + 1) * 8 <= LINEAR_BYTES and models.linear is not None:
         return models.linear
     groups = np.flatnonzero(models.has_model)
     if len(groups) > FEW_MODELS or models.bytes > FEW_BYTES:

@@ -99,9 +99,8 @@ def scored(
         answered = joined.withColumn(_ANSWER, score(_NUMBER, *travel.values()))
     else:
         met = _met(joined.withColumns(travel), levels, own, n_bins)
-        answered = met.withColumn(_ANSWER, score(_NUMBER, *_MODEL, *travel))
-        # Were it a condition on rows alone, Spark would take the models away before they are read.
-        answered = answered.where(F.col(_IS_ROW) | F.col(_ANSWER).isNull())
+        # What comes out depends on the rows before: said so, Spark leaves it where it is, and the models in its way.
+        answered = met.withColumn(_ANSWER, score.asNondeterministic()(_NUMBER, *_MODEL, *travel)).where(_IS_ROW)
     numeric = [feature for feature in features if feature.kind == "numeric"]
     inexact = reduce(
         Column.__or__, [inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric], F.lit(False)
@@ -183,7 +182,7 @@ def write_scored(
         done = done.observe(after, F.count(F.lit(1)).alias("rows"), *counted)
         if output.format == "csv" and "probability" in done.columns:
             done = done.withColumn("probability", F.to_json("probability"))
-        options = {"header": "true"} if output.format == "csv" else {}
+        options = {"header": "true", "escape": '"'} if output.format == "csv" else {}
         with watched_rows(rows.sparkSession, job, report):
             done.write.format(output.format).mode(output.mode).options(**options).save(output.url)
     except SPARK_ERRORS as error:

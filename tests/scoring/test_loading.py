@@ -290,7 +290,10 @@ def test_what_numpy_would_believe_is_not_told_to_it(instructions: bytes) -> None
         check=False,
         timeout=60,
     )
-    assert done.stdout.decode().startswith("UnsafeModel: error[MF507]: the model is not loaded: it"), (done.stdout, done.stderr)
+    assert done.stdout.decode().startswith("UnsafeModel: error[MF507]: the model is not loaded: it"), (
+        done.stdout,
+        done.stderr,
+    )
     assert done.returncode == 0
 
 

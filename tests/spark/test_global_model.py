@@ -18,6 +18,7 @@ import yaml
 from sklearn.linear_model import LinearRegression
 from support import RecordingReporter, workspace_of, write_project
 
+from modelfactory import open_store
 from modelfactory.cli.console import Console
 from modelfactory.commands.build import build
 from modelfactory.commands.report import FamilyResult
@@ -108,6 +109,10 @@ def test_it_is_fitted_on_all_rows_and_the_groups_are_as_without_it(spark: Any, t
     np.testing.assert_allclose(fitted.coef_, expected.coef_, rtol=1e-9)
     np.testing.assert_allclose(fitted.intercept_, expected.intercept_, rtol=1e-9)
     assert list(fitted.feature_names_in_) == ["a", "b"]
+    unseen = pd.DataFrame({"shop": ["elsewhere", "small"], "a": [1.0, 2.0], "b": [0.0, -1.0]})
+    answers = open_store(folder / "store").family("both").predict(unseen)
+    assert answers["served_by"].tolist() == ["fallback:global"] * 2
+    np.testing.assert_allclose(answers["prediction"], expected.predict(unseen[["a", "b"]]), rtol=1e-9)
     record, others = version(folder, "both"), version(folder, "plain")
     found = record.global_model
     assert found is not None
