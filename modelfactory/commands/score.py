@@ -19,7 +19,6 @@ from modelfactory.commands.selecting import Choice
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, did_you_mean, input_error
 from modelfactory.plan.compiler import source_read
-from modelfactory.plan.outcomes import NONE
 from modelfactory.plan.steps import SourceRead
 
 if TYPE_CHECKING:
@@ -105,14 +104,14 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
             _settle(spark, family)
             rows = _rows(spark, workspace, wanted)
             chain = family.chain(fallback=wanted.fallback)
-            servers = [*(link.served_by for link in chain.links), NONE]
             reporter.scoring_started(wanted.family, family.number, wanted.input)
             with _written(wanted, launch.run.run_id) as url:
                 return write_scored(
                     rows,
                     lambda given: family.score(given, fallback=wanted.fallback),
                     Output(url, output, wanted.mode),
-                    servers=servers,
+                    servers=chain.servers,
+                    reasons=chain.reasons,
                     job=job,
                     report=report,
                 )

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from modelfactory.diagnostics import Code, input_error
-from modelfactory.plan.outcomes import GLOBAL, OWN, SERVED, fallback_name
+from modelfactory.plan.outcomes import GLOBAL, NONE, OWN, SERVED, Reason, fallback_name
 from modelfactory.plan.steps import Feature
 from modelfactory.serving.models import VersionModels
 
@@ -54,6 +57,18 @@ class Chain:
     def features(self) -> tuple[Feature, ...]:
         """Every feature that any of the models sees, each once."""
         return tuple(dict.fromkeys(f for link in self.links for f in link.models.form.features))
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """All that `served_by` may say."""
+        return (*(link.served_by for link in self.links), NONE)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """All that `reason` may say, or begin with."""
+        own = self.links[0].models
+        statuses = pc.unique(own.groups["status"].filter(pa.array(~own.has_model))).to_pylist()
+        return tuple(dict.fromkeys([*statuses, *map(str, Reason)]))
 
     @property
     def gives_probability(self) -> bool:

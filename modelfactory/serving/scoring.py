@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 from modelfactory.plan.schedule import place
 from modelfactory.scoring.forms import StoredModel
 from modelfactory.scoring.linear import LinearModels
-from modelfactory.scoring.worker import Level, resident_scorer, streaming_scorer
+from modelfactory.scoring.worker import Level, Scorer, resident_scorer, streaming_scorer
 from modelfactory.serving.chain import Chain, Link
 from modelfactory.serving.models import VersionModels
 from modelfactory.spark.scoring import LevelTable, scored
@@ -24,6 +25,8 @@ FEW_MODELS, FEW_BYTES = 256, 64 << 20
 """Models of a version, and bytes of them, up to which they travel with the function to every task."""
 LINEAR_BYTES = 256 << 20
 """Bytes of the numbers of linear models up to which these do."""
+FORMULA_FEATURES = 100
+"""Features of linear models up to which Spark compiles their formula."""
 BINS_PER_SLOT = 4
 
 
@@ -44,12 +47,16 @@ def score_frame(chain: Chain, rows: DataFrame) -> DataFrame:
         for link, models in zip(chain.links, resident, strict=True)
     ]
     n_bins = None if stay else slots_of(rows.sparkSession) * BINS_PER_SLOT
-    bins = _bins(chain, n_bins)
+    tables = [_table(link, _bins(chain, n_bins), with_models=not stay) for link in chain.links]
+    scorer: Scorer | None = (resident_scorer if stay else streaming_scorer)(levels, chain.features)
+    if all(isinstance(models, LinearModels) for models in resident) and len(chain.features) <= FORMULA_FEATURES:
+        tables = [_with_formula(table, link.models) for table, link in zip(tables, chain.links, strict=True)]
+        scorer = None
     return scored(
         rows,
-        [_table(link, bins, with_models=not stay) for link in chain.links],
+        tables,
         chain.features,
-        (resident_scorer if stay else streaming_scorer)(levels, chain.features),
+        scorer,
         answer=chain.links[0].models.form.answer,
         probability=chain.gives_probability,
         n_bins=n_bins,
@@ -91,3 +98,15 @@ def _table(link: Link, bins: npt.NDArray[np.int32], *, with_models: bool) -> Lev
     }
     folders = {version: models.model_url(version) for version in models.model_versions} if with_models else {}
     return LevelTable(served_by=link.served_by, keys=models.keys, groups=pa.table(columns), models=folders)
+
+
+def _with_formula(table: LevelTable, models: VersionModels) -> LevelTable:
+    """Put the numbers of linear models beside their groups."""
+    numbers, groups = models.linear, table.groups
+    if numbers is None:
+        raise AssertionError("only linear models have a formula")
+    groups = groups.append_column("intercept", pa.array(numbers.intercept))
+    for name, values in (("coef", numbers.coef), ("mean", numbers.mean), ("scale", numbers.scale)):
+        for k, column in enumerate(() if values is None else values.T):
+            groups = groups.append_column(f"{name}_{k}", pa.array(np.ascontiguousarray(column)))
+    return replace(table, groups=groups, formula=models.form.features)

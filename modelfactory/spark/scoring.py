@@ -1,9 +1,9 @@
 """Score a DataFrame: models and rows meet, and every row leaves once with an answer.
 
-Which model answers a row is decided in Spark, by joins with the group tables; only the number of the model and the
-features travel to the workers, and only the answers back. Models that are few, or numbers in arrays, travel with the
-function: the rows stay where they are. Others are rows themselves: models and rows meet in bins, a model before the
-rows that it answers, so that each is loaded once.
+Which model answers a row is decided by joins with the group tables. Linear models are columns of those: Spark computes
+their formula itself, and no row leaves the JVM. Of other rows, only the number of the model and the features travel to
+the workers, and only the answers back. Few models travel with the function: the rows stay where they are. Many are rows
+themselves: models and rows meet in bins, a model before the rows that it answers, so that each is loaded once.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from pyspark.sql.pandas.functions import ArrowUDFType
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
 from modelfactory.plan.columns import Schema, check_uses, column_uses
-from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason, Status
+from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason
 from modelfactory.plan.steps import Feature, quoted
 from modelfactory.scoring.worker import Scorer
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason, worker_reason
 from modelfactory.spark.inputs import as_double, inexact_number, literal
 from modelfactory.spark.progress import watched_rows
 
-_NUMBER, _BIN, _IS_ROW, _ANSWER, _VERSION, _SERVED, _REASON = (
+_NUMBER, _BIN, _IS_ROW, _ANSWER, _SAID, _VERSION, _SERVED, _REASON = (
     "_mf_number",
     "_mf_bin",
     "_mf_is_row",
     "_mf_answer",
+    "_mf_said",
     "_mf_version",
     "_mf_served_by",
     "_mf_reason",
@@ -51,21 +52,24 @@ class LevelTable:
         served_by: what a row says that they answer.
         keys: the group columns; none for the model of all rows.
         groups: for each group its key in columns `key_0`, …, then `status`, `version`, `number` (null where it has no
-            model) and `bin`.
+            model) and `bin`; and where Spark computes the formula `intercept`, `coef_0`, …, and `mean_0` and `scale_0`,
+            … where there are such.
         models: folders of the model tables with the models' version, where the models come with the rows.
+        formula: the features of the linear formula, in its order; None where workers are asked.
     """
 
     served_by: str
     keys: tuple[str, ...]
     groups: pa.Table
     models: Mapping[int, str]
+    formula: tuple[Feature, ...] | None = None
 
 
 def scored(
     rows: DataFrame,
     levels: Sequence[LevelTable],
     features: Sequence[Feature],
-    scorer: Scorer,
+    scorer: Scorer | None,
     *,
     answer: str,
     probability: bool,
@@ -77,7 +81,7 @@ def scored(
         rows: at least the keys of all levels, and the features.
         levels: who answers, in the order in which they are asked.
         features: columns that the scorer gets behind the number of the model.
-        scorer: what runs on the workers.
+        scorer: what runs on the workers; None where every level has its formula.
         answer: Spark's type of a prediction.
         probability: whether there is a probability for each class.
         n_bins: how many bins there are where models come with the rows; None where the scorer has them with it.
@@ -88,23 +92,13 @@ def scored(
     types = _check(rows, levels, features)
     own = [quoted(name) for name in rows.columns]
     joined = _joined(rows, levels, types)
-    travel = {f"_mf_x{i}": _travelling(feature, types) for i, feature in enumerate(features)}
-    fields = ["prediction " + answer, *(["probability map<string,double>"] if probability else []), "fault string"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the kind is said outright, since the annotations are of other names
-        score = F.arrow_udf(  # type: ignore[attr-defined]
-            scorer, ", ".join(fields), ArrowUDFType.SCALAR_ITER
-        )
-    if n_bins is None:
-        answered = joined.withColumn(_ANSWER, score(_NUMBER, *travel.values()))
+    if scorer is None:
+        answered = _computed(joined, levels, types)
     else:
-        met = _met(joined.withColumns(travel), levels, own, n_bins)
-        # What comes out depends on the rows before: said so, Spark leaves it where it is, and the models in its way.
-        answered = met.withColumn(_ANSWER, score.asNondeterministic()(_NUMBER, *_MODEL, *travel)).where(_IS_ROW)
+        fields = ["prediction " + answer, *(["probability map<string,double>"] if probability else []), "fault string"]
+        answered = _asked(joined, levels, features, types, scorer, ", ".join(fields), own, n_bins)
     numeric = [feature for feature in features if feature.kind == "numeric"]
-    inexact = reduce(
-        Column.__or__, [inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric], F.lit(False)
-    )
+    inexact = _any([inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric])
     asked = F.col(_NUMBER).isNotNull()
     fault = F.when(asked & inexact, F.lit(str(Reason.INEXACT_NUMBERS))).when(asked, F.col(f"{_ANSWER}.fault"))
     added = {
@@ -115,6 +109,64 @@ def scored(
         "reason": F.coalesce(fault, F.col(_REASON)),
     }
     return answered.select(*own, *(column.alias(name) for name, column in added.items()))
+
+
+def _asked(
+    rows: DataFrame,
+    levels: Sequence[LevelTable],
+    features: Sequence[Feature],
+    types: Mapping[str, T.DataType],
+    scorer: Scorer,
+    answer: str,
+    own: Sequence[str],
+    n_bins: int | None,
+) -> DataFrame:
+    """Let workers answer."""
+    travel = {f"_mf_x{i}": _travelling(feature, types) for i, feature in enumerate(features)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the kind is said outright, since the annotations are of other names
+        score = F.arrow_udf(scorer, answer, ArrowUDFType.SCALAR_ITER)  # type: ignore[attr-defined]
+    if n_bins is None:
+        return rows.withColumn(_ANSWER, score(_NUMBER, *travel.values()))
+    met = _met(rows.withColumns(travel), levels, own, n_bins)
+    # What comes out depends on the rows before: said so, Spark leaves it where it is, and the models in its way.
+    return met.withColumn(_ANSWER, score.asNondeterministic()(_NUMBER, *_MODEL, *travel)).where(_IS_ROW)
+
+
+def _computed(rows: DataFrame, levels: Sequence[LevelTable], types: Mapping[str, T.DataType]) -> DataFrame:
+    """Compute the formulas, term by term in the order in which `LinearModels` does."""
+    said, missing, infinite = [], [], []
+    for i, level in enumerate(levels):
+        values = [_travelling(feature, types) for feature in level.formula or ()]
+        result = F.col(f"_mf_intercept_{i}")
+        for k, value in enumerate(values):
+            seen = value - F.col(f"_mf_mean_{k}_{i}") if f"mean_{k}" in level.groups.column_names else value
+            seen = seen / F.col(f"_mf_scale_{k}_{i}") if f"scale_{k}" in level.groups.column_names else seen
+            result = result + seen * F.col(f"_mf_coef_{k}_{i}")
+        serves = F.col(f"_mf_number_{i}").isNotNull()
+        said.append((serves, result))
+        missing.append((serves, _any([value.isNull() | F.isnan(value) for value in values])))
+        infinite.append((serves, _any([F.abs(value) == F.lit(float("inf")) for value in values])))
+    result = F.col(_SAID)
+    odd = result.isNull() | F.isnan(result) | (F.abs(result) == F.lit(float("inf")))
+    fault = F.when(odd & F.coalesce(_first(infinite), F.lit(False)), F.lit(str(Reason.INFINITE_VALUES))).when(
+        odd & F.coalesce(_first(missing), F.lit(False)), F.lit(str(Reason.MISSING_VALUES))
+    )
+    answer = F.struct(F.when(fault.isNull(), result).alias("prediction"), fault.alias("fault"))
+    return rows.withColumn(_SAID, _first(said)).withColumn(_ANSWER, answer)
+
+
+def _first(cases: Sequence[tuple[Column, Column]]) -> Column:
+    """Return the value of the first case that holds, null if none does."""
+    (condition, value), *others = cases
+    found = F.when(condition, value)
+    for condition, value in others:
+        found = found.when(condition, value)
+    return found
+
+
+def _any(conditions: Sequence[Column]) -> Column:
+    return reduce(Column.__or__, conditions, F.lit(False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +208,7 @@ def write_scored(
     output: Output,
     *,
     servers: Sequence[str],
+    reasons: Sequence[str],
     job: str,
     report: Callable[[int], None],
 ) -> Counts:
@@ -166,6 +219,7 @@ def write_scored(
         score: gives them their answers.
         output: where they go.
         servers: all values that `served_by` may have.
+        reasons: all that `reason` may have, or begin with; each that is counted takes time.
         job: name of the job, unique in the session.
         report: called with the number of rows written.
 
@@ -173,13 +227,11 @@ def write_scored(
         SparkFailed: the job failed.
     """
     before, after = Observation(), Observation()
-    reasons = [str(why) for why in (*Status, *Reason)]
-    served_by, reason_of = F.col("served_by"), F.substring_index("reason", ":", 1)
-    counted = [F.count_if(served_by == name).alias(f"served_by {name}") for name in servers]
-    counted += [F.count_if(reason_of == name).alias(f"reason {name}") for name in reasons]
+    counted = [F.count_if(F.col("served_by") == name).alias(f"served_by {name}") for name in servers]
+    counted += [F.count_if(_is_reason(name)).alias(f"reason {name}") for name in reasons]
     try:
         done = score(rows.observe(before, F.count(F.lit(1)).alias("rows")))
-        done = done.observe(after, F.count(F.lit(1)).alias("rows"), *counted)
+        done = done.observe(after, *counted)
         if output.format == "csv" and "probability" in done.columns:
             done = done.withColumn("probability", F.to_json("probability"))
         options = {"header": "true", "escape": '"'} if output.format == "csv" else {}
@@ -190,10 +242,15 @@ def write_scored(
     found = after.get
     return Counts(
         read=before.get["rows"],
-        written=found["rows"],
+        written=sum(found[f"served_by {name}"] for name in servers),
         served_by={name: found[f"served_by {name}"] for name in servers},
         reasons={name: found[f"reason {name}"] for name in reasons if found[f"reason {name}"]},
     )
+
+
+def _is_reason(name: str) -> Column:
+    reason_of = F.col("reason")
+    return reason_of.startswith(f"{name}:") if name == Reason.PREDICT_FAILED else reason_of == name
 
 
 def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Feature]) -> Mapping[str, T.DataType]:
@@ -263,18 +320,16 @@ def _joined(rows: DataFrame, levels: Sequence[LevelTable], types: Mapping[str, T
 def _with_level(
     spark: SparkSession, rows: DataFrame, level: LevelTable, i: int, types: Mapping[str, T.DataType]
 ) -> DataFrame:
-    told = {name: f"_mf_{name}_{i}" for name in ("status", "version", "number", "bin")}
+    told = {name: f"_mf_{name}_{i}" for name in level.groups.column_names}
     if not level.keys:
         (group,) = level.groups.to_pylist()
         kinds = {"status": "string", "version": "int", "number": "bigint", "bin": "int"}
-        return rows.withColumns({told[name]: F.lit(group[name]).cast(kind) for name, kind in kinds.items()})
+        found = {alias: F.lit(group[name]).cast(kinds.get(name, "double")) for name, alias in told.items()}
+        return rows.withColumns(found)
     groups = spark.createDataFrame(level.groups)
-    groups = groups.select(
-        *(F.col(f"key_{n}").alias(f"_mf_key_{i}_{n}") for n in range(len(level.keys))),
-        *(F.col(name).alias(alias) for name, alias in told.items()),
-    )
+    groups = groups.select(*(F.col(name).alias(alias) for name, alias in told.items()))
     conditions = [
-        _equal(quoted(key), types[key.lower()], f"_mf_key_{i}_{n}", groups.schema[f"_mf_key_{i}_{n}"].dataType)
+        _equal(quoted(key), types[key.lower()], f"_mf_key_{n}_{i}", groups.schema[f"_mf_key_{n}_{i}"].dataType)
         for n, key in enumerate(level.keys)
     ]
     small = level.groups.num_rows <= _LARGEST_BROADCAST

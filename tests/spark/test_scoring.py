@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -41,6 +43,14 @@ families:
   min_rows: 8
   preprocess: {categorical: [{class: OneHotEncoder, params: {handle_unknown: ignore}}], numeric: [SimpleImputer]}
   estimator: {class: DecisionTreeRegressor, params: {max_depth: 4}}
+  fallback: global
+- name: line
+  group_by: [shop]
+  source: rows
+  features: [a, b, size]
+  label: y
+  preprocess: {numeric: [StandardScaler]}
+  estimator: {class: Ridge, params: {alpha: 0.5}}
   fallback: global
 - name: kind
   group_by: [shop]
@@ -120,7 +130,7 @@ def store(project: Path) -> ModelStore:
     return open_store(project / "store")
 
 
-@pytest.fixture(params=["the models are resident", "the models come with the rows"])
+@pytest.fixture(params=["the models go to the rows", "the models come with the rows"])
 def met(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "the models come with the rows":
         monkeypatch.setattr(scoring, "FEW_MODELS", 0)
@@ -142,7 +152,7 @@ def as_said(value: Any) -> Any:
 
 
 @pytest.mark.usefixtures("met")
-@pytest.mark.parametrize("family", ["price", "price_by_shop", "kind", "cluster", "strict"])
+@pytest.mark.parametrize("family", ["price", "price_by_shop", "line", "kind", "cluster", "strict"])
 @pytest.mark.parametrize("fallback", [True, False])
 def test_every_row_comes_out_once_with_the_answer_that_python_gives(
     spark: SparkSession, project: Path, store: ModelStore, family: str, fallback: bool
@@ -157,6 +167,30 @@ def test_every_row_comes_out_once_with_the_answer_that_python_gives(
     found = [row.asDict() for row in scored.select("id", *names).collect()]
     as_text = [repr([as_said(value) for value in row]) for row in expected]
     assert Counter(repr([as_said(row[name]) for name in ("id", *names)]) for row in found) == Counter(as_text)
+
+
+def test_a_formula_gives_what_workers_give(
+    spark: SparkSession, project: Path, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = given(spark, project)
+    chosen = ["id", "prediction", "served_by", "reason"]
+    by_formula = store.family("line").score(rows)
+    assert "ArrowEvalPython" not in plan_of(by_formula)
+    monkeypatch.setattr(scoring, "FORMULA_FEATURES", 0)
+    by_workers = store.family("line").score(rows)
+    assert "ArrowEvalPython" in plan_of(by_workers)
+    left, right = (
+        [repr([as_said(v) for v in row]) for row in way.select(*chosen).collect()] for way in (by_formula, by_workers)
+    )
+    assert Counter(left) == Counter(right)
+    assert {"missing_values", "infinite_values"} <= {row["reason"] for row in by_formula.collect()}
+
+
+def plan_of(frame: DataFrame) -> str:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        frame.explain()
+    return text.getvalue()
 
 
 @pytest.mark.usefixtures("met")
