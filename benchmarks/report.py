@@ -47,7 +47,11 @@ class Result:
 
 
 def write_report(
-    results: Mapping[str, list[Result]], commands: Sequence[Timing], starts: Sequence[Timing], file: Path
+    results: Mapping[str, list[Result]],
+    scoring: Sequence[str],
+    commands: Sequence[Timing],
+    starts: Sequence[Timing],
+    file: Path,
 ) -> None:
     """Write the Markdown, and beside it the picture if there is something to draw."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,7 @@ def write_report(
     for name, rows in results.items():
         lines += _workload(name, rows)
     lines += _growth(results)
+    lines += scoring
     lines += _timings("Light commands", "dbt, s", commands)
     lines += _timings("Start", "script, s", starts)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

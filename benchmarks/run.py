@@ -17,6 +17,8 @@ from pathlib import Path
 from commands import MF, command_timings, start_timings
 from processes import run_watched
 from report import Result, write_report
+from scoring import LOAD, SCORE, load_workload, score_workload
+from scoring import report as scoring_report
 from stages import logging_to, training_stage
 from workloads import WORKLOADS, Workload, write_project
 
@@ -63,7 +65,7 @@ def run_peer(peer: str, workload: Workload, data: Path, out: Path) -> Result:
 
 def main() -> None:
     """Run what is named, or all."""
-    known = [*WORKLOADS, COMMANDS, START]
+    known = [*WORKLOADS, SCORE, LOAD, COMMANDS, START]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     names = parser.parse_args().names
@@ -80,7 +82,9 @@ def main() -> None:
                 results[name] = _run(WORKLOADS[name], folder / name, environment)
         commands = command_timings(folder / COMMANDS) if COMMANDS in chosen else []
         starts = start_timings(folder / START, folder / "cache") if START in chosen else []
-    write_report(results, commands, starts, PART if names else WHOLE)
+        scored = score_workload(folder / SCORE, environment) if SCORE in chosen else []
+        loads = load_workload(folder / LOAD, environment) if LOAD in chosen else None
+    write_report(results, scoring_report(scored, loads), commands, starts, PART if names else WHOLE)
     print(f"wrote {PART if names else WHOLE}", file=sys.stderr)
 
 
