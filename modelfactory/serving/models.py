@@ -21,7 +21,7 @@ from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
 from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
 from modelfactory.store.groups import read_groups
-from modelfactory.store.keys import place, places
+from modelfactory.store.keys import KeyIndex
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.store.models import ModelTable, open_models
 from modelfactory.store.store import Store
@@ -135,7 +135,7 @@ class VersionModels:
         Raises:
             KeyTypeDiffers: a column is of another kind than the groups' own.
         """
-        return places(columns, [self.groups[key] for key in self.keys])
+        return self._index.places(columns)
 
     def place(self, key: Mapping[str, Any]) -> int:
         """Return the group of one key, -1 if the version knows none.
@@ -146,7 +146,7 @@ class VersionModels:
         Raises:
             KeyTypeDiffers: a value is of another kind than its column.
         """
-        return place([pa.array([key[name]]) for name in self.keys], [self.groups[name] for name in self.keys])
+        return int(self._index.places([pa.array([key[name]]) for name in self.keys])[0])
 
     def load(self, group: int) -> Any:
         """Return the model of a group that has one.
@@ -173,8 +173,7 @@ class VersionModels:
         for number in np.unique(versions).tolist():
             self._check(int(number))
             table, own = self._table(int(number)), groups[versions == number]
-            find = places if len(own) > 1 else lambda *keys: np.array([place(*keys)])
-            rows = find(self._keys_of(own), [table.keys[name] for name in self.keys])
+            rows = KeyIndex([table.keys[name] for name in self.keys]).places(self._keys_of(own))
             order = np.argsort(rows)
             for numbers, found in table.read(rows):
                 yield own[order[np.searchsorted(rows, numbers, sorter=order)]], found
@@ -222,6 +221,10 @@ class VersionModels:
             files = self._store.files(self.family, self._version(number), self._kind)
             self._tables[number] = open_models(files, self.keys)
         return self._tables[number]
+
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex([self.groups[name] for name in self.keys])
 
     def _keys_of(self, groups: Index) -> list[pa.ChunkedArray]:
         return [self.groups[name].take(pa.array(groups)) for name in self.keys]

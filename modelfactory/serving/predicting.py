@@ -84,10 +84,12 @@ def _assigned(chain: Chain, frame: Frame) -> tuple[Index, Index, npt.NDArray[np.
     for number, link in enumerate(chain.links):
         models = link.models
         at = group_places(models, {key: frame.column(key) for key in models.keys}, n)
-        has = (at >= 0) & models.has_model[at]
+        has = at >= 0
+        has[has] = models.has_model[at[has]]
         if number == 0:
-            statuses = np.array([*models.groups["status"].to_pylist(), str(Reason.UNSEEN)], dtype=object)
-            reason[~has] = statuses[at[~has]]
+            without = at[~has]
+            statuses = models.groups["status"].take(pa.array(without, mask=without < 0))
+            reason[~has] = statuses.fill_null(str(Reason.UNSEEN)).to_numpy()
         taken = has & (level < 0)
         level[taken], group[taken] = number, at[taken]
     return level, group, reason
