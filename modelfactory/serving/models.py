@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -21,13 +22,14 @@ from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
 from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
 from modelfactory.store.groups import read_groups
-from modelfactory.store.keys import KeyIndex
+from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.store.models import ModelTable, open_models
 from modelfactory.store.store import Store
 
 Index = npt.NDArray[np.int64]
-_CACHE_BYTES = 256 << 20
+_LARGEST = 2**63
+"""Arrow takes no whole numbers of this size on, but as decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class LoadedModels:
         size: most bytes, counted as the models are stored.
     """
 
-    def __init__(self, size: int = _CACHE_BYTES) -> None:
+    def __init__(self, size: int) -> None:
         self._held: LRUCache[Any, tuple[int, Any]] = LRUCache(size, getsizeof=lambda held: held[0])
         self._lock = threading.Lock()
 
@@ -146,7 +148,7 @@ class VersionModels:
         Raises:
             KeyTypeDiffers: a value is of another kind than its column.
         """
-        return int(self._index.places([pa.array([key[name]]) for name in self.keys])[0])
+        return int(self._index.places([_column(key[name]) for name in self.keys])[0])
 
     def load(self, group: int) -> Any:
         """Return the model of a group that has one.
@@ -174,6 +176,9 @@ class VersionModels:
             self._check(int(number))
             table, own = self._table(int(number)), groups[versions == number]
             rows = KeyIndex([table.keys[name] for name in self.keys]).places(self._keys_of(own))
+            if (rows < 0).any():
+                message = f"version {number} of family `{self.family}` lacks models of version {self.record.number}"
+                raise input_error(Code.STORE, message)
             order = np.argsort(rows)
             for numbers, found in table.read(rows):
                 yield own[order[np.searchsorted(rows, numbers, sorter=order)]], found
@@ -258,6 +263,18 @@ class GlobalModel(VersionModels):
         self._check(self.record.number)
         table = open_models(self._store.files(self.family, self.record, self._kind), ())
         yield from table.read(groups)
+
+
+def _column(value: Any) -> pa.Array:
+    """Return a value of a key as a column of one row.
+
+    Raises:
+        KeyTypeDiffers: no column holds such a value.
+    """
+    try:
+        return pa.array([Decimal(value) if type(value) is int and abs(value) >= _LARGEST else value], from_pandas=True)
+    except (pa.ArrowException, UnicodeError) as error:
+        raise KeyTypeDiffers(f"a {type(value).__name__} is in no column") from error
 
 
 _BY_KIND: Mapping[str, AnswerType] = {"b": "boolean", "i": "bigint", "f": "double"}

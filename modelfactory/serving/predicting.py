@@ -106,14 +106,14 @@ def group_places(models: VersionModels, key: Mapping[str, pa.Array], n: int) -> 
     try:
         return models.places([key[name] for name in models.keys])
     except KeyTypeDiffers as error:
-        raise key_differs(models, key) from error
+        raise key_differs(models, {name: column.type for name, column in key.items()}) from error
 
 
-def key_differs(models: VersionModels, key: Mapping[str, pa.Array]) -> Exception:
-    """Return an error that says of which type the values of a key have to be."""
+def key_differs(models: VersionModels, given: Mapping[str, object]) -> Exception:
+    """Return an error that says of which type the values of a key have to be, and of which they are."""
     own = ", ".join(f"`{name}` is {models.groups.schema.field(name).type}" for name in models.keys)
-    given = ", ".join(f"`{name}` is {key[name].type}" for name in models.keys)
-    return input_error(Code.COLUMN_TYPE, f"in the groups of `{models.family}` {own}; here {given}")
+    here = ", ".join(f"`{name}` is {given[name]}" for name in models.keys)
+    return input_error(Code.COLUMN_TYPE, f"in the groups of `{models.family}` {own}; here {here}")
 
 
 def _answer(link: Link, rows: Rows, chosen: Index, groups: Index, gathered: Gathered) -> None:

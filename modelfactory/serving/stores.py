@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CACHE_BYTES = 256 << 20
+_SHOWN = 80
+"""Characters of a value that a message shows."""
 
 
 class NoModel(LookupError):
@@ -165,10 +168,10 @@ class Family:
         try:
             group = self._models.place(key)
         except KeyTypeDiffers as error:
-            raise key_differs(self._models, {name: pa.array([value]) for name, value in key.items()}) from error
+            raise key_differs(self._models, {name: type(value).__name__ for name, value in key.items()}) from error
         if group < 0 or not self._models.has_model[group]:
             reason = str(Reason.UNSEEN) if group < 0 else self._models.groups["status"][group].as_py()
-            shown = ", ".join(f"{name}={value}" for name, value in key.items())
+            shown = ", ".join(f"{name}={_bounded(value)}" for name, value in key.items())
             raise NoModel(f"the group {shown} of `{self.name}` v{self.number} has no model: {reason}", reason)
         return self._models.load(group)
 
@@ -264,6 +267,11 @@ def _version(manifest: Manifest, number: int | None) -> VersionRecord:
     return record
 
 
-def _is_name(name: str) -> bool:
+def _bounded(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _is_name(text: str) -> bool:
     """Tell whether a text can be a family's name: one that leads nowhere but to its folder."""
-    return bool(name) and "/" not in name and "\\" not in name and not name.startswith((".", "_"))
+    return re.fullmatch(r"\w{1,255}", text, re.ASCII) is not None

@@ -19,17 +19,7 @@ _WIDEST = 76
 
 
 class KeyTypeDiffers(Exception):
-    """Values of a key are of a type that cannot be compared with that of the groups.
-
-    Attributes:
-        given: type of the values.
-        wanted: type of the groups' column.
-    """
-
-    def __init__(self, given: pa.DataType, wanted: pa.DataType) -> None:
-        super().__init__(f"{given} cannot be compared with {wanted}")
-        self.given = given
-        self.wanted = wanted
+    """Values of a key are of a type that cannot be compared with that of the groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,6 @@ class KeyIndex:
     def __init__(self, columns: Sequence[pa.Array]) -> None:
         if not columns:
             raise AssertionError("a key has at least one column")
-        self._types = [column.type for column in columns]
         self._columns = [_plain(column) for column in columns]
 
     def places(self, wanted: Sequence[pa.Array]) -> Index:
@@ -67,10 +56,7 @@ class KeyIndex:
         Raises:
             KeyTypeDiffers: a column cannot be compared with that of the index.
         """
-        given = [
-            _converted(_plain(column), own.type, KeyTypeDiffers(column.type, kind))
-            for column, own, kind in zip(wanted, self._columns, self._types, strict=True)
-        ]
+        given = [_converted(_plain(column), own.type) for column, own in zip(wanted, self._columns, strict=True)]
         if len(given[0][0]) == 1:
             return np.array([self._scanned(given)])
         levels, last = self._coded
@@ -137,22 +123,26 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _converted(column: pa.Array, kind: pa.DataType, differs: KeyTypeDiffers) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def _converted(column: pa.Array, kind: pa.DataType) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
     """Return values in another type, and which of them are the same in it.
 
     Raises:
-        KeyTypeDiffers: no value can be.
+        KeyTypeDiffers: the types are no kin.
     """
     given = column.type
-    if given == kind or t.is_null(given):
-        return column.cast(kind), np.ones(len(column), dtype=bool)
-    if not (_is_number(given) and _is_number(kind)) and not (_is_moment(given) and _is_moment(kind)):
-        raise differs
-    if _zoned(given) != _zoned(kind):
-        raise differs
+    if given == kind or column.null_count == len(column):
+        same = column if given == kind else pa.nulls(len(column), kind)
+        return same, np.ones(len(column), dtype=bool)
+    if not _are_kin(given, kind):
+        raise KeyTypeDiffers(f"{given} cannot be compared with {kind}")
     converted = column.cast(kind, safe=False)
     exact = pc.equal(converted.cast(given, safe=False), column).fill_null(True)
     return converted, exact.to_numpy(zero_copy_only=False)
+
+
+def _are_kin(one: pa.DataType, other: pa.DataType) -> bool:
+    numbers, moments = _is_number(one) and _is_number(other), _is_moment(one) and _is_moment(other)
+    return numbers or (moments and _has_zone(one) == _has_zone(other))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -163,5 +153,5 @@ def _is_moment(kind: pa.DataType) -> bool:
     return bool(t.is_date(kind) or t.is_timestamp(kind))
 
 
-def _zoned(kind: pa.DataType) -> bool:
-    return t.is_timestamp(kind) and kind.tz is not None
+def _has_zone(kind: pa.DataType) -> bool:
+    return bool(t.is_timestamp(kind) and kind.tz is not None)
