@@ -173,7 +173,6 @@ class VersionModels:
         """
         versions = self.groups["model_version"].to_numpy()[groups]
         for number in np.unique(versions).tolist():
-            self._check(int(number))
             table, own = self._table(int(number)), groups[versions == number]
             rows = KeyIndex([table.keys[name] for name in self.keys]).places(self._keys_of(own))
             if (rows < 0).any():
@@ -223,6 +222,7 @@ class VersionModels:
 
     def _table(self, number: int) -> ModelTable:
         if number not in self._tables:
+            self._check(number)
             files = self._store.files(self.family, self._version(number), self._kind)
             self._tables[number] = open_models(files, self.keys)
         return self._tables[number]
