@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -156,14 +156,39 @@ class VersionModels:
         Raises:
             InputError: its bytes are not those that were published, or may not be loaded.
         """
-        key = (type(self).__name__, self.family, self.record.run_id, group)
-        found = self._loaded.get(key)
-        if found is None:
-            ((_, table),) = self.stored(np.array([group]))
-            stored = StoredModel(*(table[name][0].as_py() for name in ("model", "format", "sha256")))
-            found = self._loaded_anew(stored)
-            self._loaded.put(key, len(stored.data), found)
-        return found
+        ((_, model),) = self.load_all([group])
+        return model
+
+    def load_all(self, groups: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Yield groups that have a model, in no order, and their models; no part of a model table is read twice.
+
+        Raises:
+            InputError: the bytes of one are not those that were published, or may not be loaded.
+        """
+        missing = []
+        for group in groups:
+            found = self._loaded.get(self._loaded_as(group))
+            if found is None:
+                missing.append(group)
+            else:
+                yield group, found
+        for group, stored in self.each_stored(missing):
+            model = self._loaded_anew(stored)
+            self._loaded.put(self._loaded_as(group), len(stored.data), model)
+            yield group, model
+
+    def each_stored(self, groups: Sequence[int]) -> Iterator[tuple[int, StoredModel]]:
+        """Yield groups that have a model, in no order, and their models as they are stored.
+
+        Raises:
+            InputError: a model table cannot be read.
+        """
+        if not groups:
+            return
+        for numbers, table in self.stored(np.asarray(groups)):
+            columns = (table[name].to_pylist() for name in ("model", "format", "sha256"))
+            for group, *parts in zip(numbers.tolist(), *columns, strict=True):
+                yield group, StoredModel(*parts)
 
     def stored(self, groups: Index) -> Iterator[tuple[Index, pa.Table]]:
         """Yield groups that have a model, in no order, and a table of their `model`, `format` and `sha256`.
@@ -233,6 +258,9 @@ class VersionModels:
 
     def _keys_of(self, groups: Index) -> list[pa.ChunkedArray]:
         return [self.groups[name].take(pa.array(groups)) for name in self.keys]
+
+    def _loaded_as(self, group: int) -> Any:
+        return type(self).__name__, self.family, self.record.run_id, group
 
     def _loaded_anew(self, stored: StoredModel) -> Any:
         with silenced_mismatch(allowed=self._trust.version_mismatch):

@@ -122,9 +122,10 @@ def _answer(link: Link, rows: Rows, chosen: Index, groups: Index, gathered: Gath
     if len(distinct) > _MANY and link.models.linear is not None:
         gathered.add(chosen, link.models.linear.answer(form, rows.take(chosen), groups))
         return
-    for group, places in runs(groups):
-        where = chosen[places]
-        gathered.add(where, ask(form, ready(form, link.models.load(group)), rows.take(where)), classes=form.classes)
+    places = dict(runs(groups))
+    for group, model in link.models.load_all(places):
+        where = chosen[places[group]]
+        gathered.add(where, ask(form, ready(form, model), rows.take(where)), classes=form.classes)
 
 
 def _versions(chain: Chain, level: Index, group: Index) -> pa.Array:

@@ -110,6 +110,7 @@ class Family:
         self._store = store
         self._manifest = manifest
         self._models = store._models(manifest, record)
+        self._chains: dict[bool, Chain] = {}
 
     def __repr__(self) -> str:
         return f"<family {self.name} v{self.number} by {', '.join(self.group_by)}>"
@@ -176,14 +177,13 @@ class Family:
         return self._models.load(group)
 
     def models(self) -> Iterator[tuple[dict[str, Any], Any]]:
-        """Yield the key and the fitted estimator of every group that has one, in the order of the group table.
+        """Yield the key and the fitted estimator of every group that has one, in no order.
 
         Raises:
             InputError: a model may not be loaded.
         """
-        for group in np.flatnonzero(self._models.has_model).tolist():
-            key = {name: self._models.groups[name][group].as_py() for name in self.group_by}
-            yield key, self._models.load(group)
+        for group, model in self._models.load_all(np.flatnonzero(self._models.has_model).tolist()):
+            yield {name: self._models.groups[name][group].as_py() for name in self.group_by}, model
 
     def predict(self, rows: Any, *, fallback: bool = True) -> Any:
         """Predict rows, each by the model of its group, or of the family that stands in where the group has none.
@@ -230,10 +230,9 @@ class Family:
         Raises:
             InputError: a family that is to stand in was never built, or predicts something else.
         """
-        cached: dict[bool, Chain] = self.__dict__.setdefault("_chains", {})
-        if fallback not in cached:
-            cached[fallback] = chain_of(self._models, self._store._current, fallback=fallback)
-        return cached[fallback]
+        if fallback not in self._chains:
+            self._chains[fallback] = chain_of(self._models, self._store._current, fallback=fallback)
+        return self._chains[fallback]
 
 
 def open_store(

@@ -146,6 +146,12 @@ def test_only_the_row_group_of_the_model_is_read(tmp_path: Path, monkeypatch: py
     assert len(read) == 1, "the model is kept"
     family.model(k=2)
     assert len(read) == 2
+    read.clear()
+    mf.open_store(tmp_path, cache_bytes=0).family("f").predict(sample_rows(40).assign(k=[*range(20)] * 2))
+    assert len(read) == 11 + 1, "no row group twice, but for the first model, which tells of what kind they are"
+    read.clear()
+    assert len(list(mf.open_store(tmp_path, cache_bytes=0).family("f").models())) == 20
+    assert len(read) == 11
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
