@@ -50,8 +50,10 @@ def predict_frame(chain: Chain, frame: Frame) -> dict[str, pa.Array]:
         chosen = np.flatnonzero((level == number) & ~inexact)
         if len(chosen):
             _answer(link, rows, chosen, group[chosen], gathered)
-    fault = np.where(inexact & (level >= 0), str(Reason.INEXACT_NUMBERS), gathered.faults().to_numpy(False))
-    failed = np.array([text is not None for text in fault], dtype=bool)
+    unasked, faults = inexact & (level >= 0), gathered.faults()
+    failed = unasked | faults.is_valid().to_numpy(zero_copy_only=False)
+    reason[failed] = faults.to_numpy(zero_copy_only=False)[failed]
+    reason[unasked] = str(Reason.INEXACT_NUMBERS)
     names = np.array([*(link.served_by for link in chain.links), NONE], dtype=object)
     columns: dict[str, pa.Array] = {"prediction": gathered.predictions()}
     if chain.gives_probability:
@@ -59,7 +61,7 @@ def predict_frame(chain: Chain, frame: Frame) -> dict[str, pa.Array]:
     return columns | {
         "model_version": _versions(chain, level, group),
         "served_by": pa.array(np.where(failed, NONE, names[level]), pa.string()),
-        "reason": pa.array(np.where(failed, fault, reason), pa.string()),
+        "reason": pa.array(reason, pa.string()),
     }
 
 
@@ -118,8 +120,7 @@ def key_differs(models: VersionModels, given: Mapping[str, object]) -> Exception
 
 def _answer(link: Link, rows: Rows, chosen: Index, groups: Index, gathered: Gathered) -> None:
     form = link.models.form
-    distinct = np.unique(groups)
-    if len(distinct) > _MANY and link.models.linear is not None:
+    if np.count_nonzero(np.bincount(groups)) > _MANY and link.models.linear is not None:
         gathered.add(chosen, link.models.linear.answer(form, rows.take(chosen), groups))
         return
     places = dict(runs(groups))

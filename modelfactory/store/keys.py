@@ -96,6 +96,8 @@ def _find(wanted: Index, rising: Index) -> Index:
     """Return where numbers stand in a rising array, -1 where they do not."""
     if not len(rising):
         return np.full(len(wanted), _NOWHERE)
+    if rising[-1] == len(rising) - 1:  # all numbers from 0 on, as those of one column are
+        return np.where(wanted < len(rising), wanted, _NOWHERE)
     place = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
     return np.where(rising[place] == wanted, place, _NOWHERE)
 
