@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_samples import asked, fitted, sample_label, sample_rows
 from sklearn.cross_decomposition import PLSRegression
@@ -46,6 +46,7 @@ class Picky:
         return 2 * x[:, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-3, 20), min_size=1, max_size=60))
 def test_only_rows_that_a_model_refuses_fail(values: list[int]) -> None:
     answers = ask(form(), Picky(), rows_of(values))

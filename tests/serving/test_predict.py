@@ -388,7 +388,7 @@ LINEAR = {
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_many_linear_models_say_what_each_says(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_linear_models_say_what_each_says(tmp_path: Path, name: str) -> None:
     groups = sample_groups(LINEAR[name], map(str, range(80)))
     family = family_of(tmp_path, groups)
     assert family._models.linear is not None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
@@ -61,6 +61,7 @@ def keys_in_two_tables(draw: st.DrawFn) -> tuple[list[pa.Array], list[pa.Array],
     return columns(groups), columns(wanted), [there.get(key, -1) for key in wanted]
 
 
+@settings(deadline=None)
 @given(keys_in_two_tables())
 def test_keys_are_found_as_a_dict_finds_them(sample: tuple[list[pa.Array], list[pa.Array], list[int]]) -> None:
     groups, wanted, there = sample
