@@ -39,7 +39,8 @@ class KeyIndex:
     """Keys, such that others can be found among them. Several threads may share it.
 
     Args:
-        columns: the group columns, at least one, each of shape (g,); no two keys are equal.
+        columns: the group columns, at least one, each of shape (g,). Of equal keys, such as NaN and null, the first
+            is found.
     """
 
     def __init__(self, columns: Sequence[pa.Array]) -> None:
@@ -59,13 +60,13 @@ class KeyIndex:
         given = [_converted(_plain(column), own.type) for column, own in zip(wanted, self._columns, strict=True)]
         if len(given[0][0]) == 1:
             return np.array([self._scanned(given)])
-        levels, last = self._coded
+        levels, key_of = self._coded
         found = np.zeros(len(given[0][0]), dtype=np.int64)
         for (column, exact), level in zip(given, levels, strict=True):
             value = pc.index_in(column, value_set=level.values).fill_null(_NOWHERE).to_numpy(zero_copy_only=False)
             there = (found >= 0) & (value >= 0) & exact
             found = _find(np.where(there, found * len(level.values) + value, _NOWHERE), level.pairs)
-        return np.where(found < 0, _NOWHERE, last[found]) if len(last) else found
+        return np.where(found < 0, _NOWHERE, key_of[found]) if len(key_of) else found
 
     def _scanned(self, given: Sequence[tuple[pa.Array, npt.NDArray[np.bool_]]]) -> int:
         """Find one key by a look at all: faster than to find the numbers of its values."""
@@ -80,16 +81,14 @@ class KeyIndex:
     @cached_property
     def _coded(self) -> tuple[list[_Level], Index]:
         """The levels, column by column, and the key that has each number of the last."""
-        levels, code = [], np.zeros(len(self._columns[0]), dtype=np.int64)
+        levels, code, first = [], np.zeros(len(self._columns[0]), dtype=np.int64), np.empty(0, dtype=np.int64)
         for column in self._columns:
             values = column.unique()
             value = pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False)
             # Numbered anew after each column, there are never more numbers than keys.
-            pairs, code = np.unique(code * len(values) + value, return_inverse=True)
+            pairs, first, code = np.unique(code * len(values) + value, return_index=True, return_inverse=True)
             levels.append(_Level(values, pairs))
-        last = np.zeros(len(levels[-1].pairs), dtype=np.int64)
-        last[code] = np.arange(len(code))
-        return levels, last
+        return levels, first
 
 
 def _find(wanted: Index, rising: Index) -> Index:

@@ -110,6 +110,7 @@ def found(groups: pa.Array, wanted: pa.Array) -> list[int]:
         (pa.array(["a", None]), pa.nulls(2), [1, 1]),
         (pa.array(["a", None]), pa.array([math.nan, None]), [1, 1]),
         (pa.array([1]), pa.array([], pa.string()), []),
+        (pa.array([1.5, None, math.nan]), pa.array([math.nan, None, 1.5]), [1, 1, 0]),
     ],
     ids=str,
 )
