@@ -76,11 +76,24 @@ def ready(form: ModelForm, model: Any) -> Any:
 
 def _asked(form: ModelForm, model: Any, rows: Rows) -> Answers:
     features = rows.features(form)
-    said = np.asarray(model.predict(features))
-    prediction: npt.NDArray[Any] = (said if said.ndim == 1 else said[:, 0]).astype(_TYPES[form.answer])
+    prediction: npt.NDArray[Any] = _shaped(model.predict(features), (len(rows), 1)).ravel().astype(_TYPES[form.answer])
     if not form.has_probability or not hasattr(model, "predict_proba"):
         return Answers(prediction)
-    return Answers(prediction, np.asarray(model.predict_proba(features)), class_texts(model.classes_))
+    classes = class_texts(model.classes_)
+    return Answers(prediction, _shaped(model.predict_proba(features), (len(rows), len(classes))), classes)
+
+
+def _shaped(said: Any, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return what a model said as a table of a shape.
+
+    Raises:
+        ValueError: it is of another.
+    """
+    table = np.asarray(said)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.shape != shape:
+        raise ValueError(f"the model said an array of shape {np.shape(said)} for {shape[0]} rows")
+    return table
 
 
 class _Careful:

@@ -7,7 +7,6 @@ before it. The numbers are taken out of the pickles without loading each, where 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,8 @@ from modelfactory.plan.outcomes import Reason
 from modelfactory.scoring.answering import Answers
 from modelfactory.scoring.forms import ModelForm, StoredModel
 from modelfactory.scoring.rows import Index, Rows
-from modelfactory.training.stamping import Stamp, make_stamp
+from modelfactory.training.encoding import PICKLE
+from modelfactory.training.stamping import Stamp, find_stamp
 
 Floats = npt.NDArray[np.float64]
 LINEAR = frozenset(
@@ -44,6 +44,8 @@ LINEAR = frozenset(
     )
 ) | {"sklearn.svm._classes.LinearSVR"}
 """Classes whose `predict` is the linear formula and nothing else."""
+_STAMPS = 32
+"""Models that differ in more than their numbers, such as rounds of a solver, up to which each is a stamp."""
 _SCALER = "sklearn.preprocessing._data.StandardScaler"
 
 
@@ -75,13 +77,14 @@ class LinearModels:
             model: number of the model that answers each row, shape (n,).
         """
         said = self.intercept[model]
-        for i, feature in enumerate(form.features):
-            values = rows.column(feature)
-            if self.mean is not None:
-                values = values - self.mean[model, i]
-            if self.scale is not None:
-                values = values / self.scale[model, i]
-            said += values * self.coef[model, i]
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of that is looked at below
+            for i, feature in enumerate(form.features):
+                values = rows.column(feature)
+                if self.mean is not None:
+                    values = values - self.mean[model, i]
+                if self.scale is not None:
+                    values = values / self.scale[model, i]
+                said += values * self.coef[model, i]
         if np.isfinite(said).all():
             return Answers(said)
         fault = np.full(len(said), None, dtype=object)
@@ -104,33 +107,71 @@ def linear_models(
         The numbers of all of them; None if one is something else, or there is none.
     """
     found: _Table | None = None
-    stamp: Stamp | None = None
+    stamps: list[tuple[Stamp, _Parts]] = []
     for numbers, table in chunks:
-        data, kinds, hashes = (table[name].combine_chunks() for name in ("model", "format", "sha256"))
-
-        def stored(row: int) -> StoredModel:
-            return StoredModel(data[row].as_py(), kinds[row].as_py(), hashes[row].as_py())  # noqa: B023
-
-        if found is None:
-            first = load(stored(0))
-            parts = _parts(first)
-            if parts is None:
+        chunk = _Chunk(numbers, *(table[name].combine_chunks() for name in ("model", "format", "sha256")))
+        for stamp, parts in stamps:
+            if found is not None:
+                chunk.read(stamp, parts, found, load)
+        while chunk.left.any():
+            row = int(np.argmax(chunk.left))
+            stored = chunk.stored(row)
+            model = load(stored)
+            own = _parts(model)
+            if own is None:
                 return None
-            found, stamp = _Table(count, parts), _stamp(first)
-        left = np.ones(len(numbers), dtype=bool)
-        if stamp is not None:
-            rows, pressed = _of_length(data, len(stamp.data))
-            same, values = stamp.read(pressed)
-            rows, pressed = rows[same], pressed[same]
-            for row, digest in zip(rows.tolist(), hashes.take(pa.array(rows)).to_pylist(), strict=True):
-                if hashlib.sha256(data[row].as_buffer()).hexdigest() != digest:
-                    load(stored(row))  # which says so
-            found.fill(numbers[rows], {name: of_all[same] for name, of_all in values.items()})
-            left[rows] = False
-        for row in np.flatnonzero(left).tolist():
-            if not found.set(int(numbers[row]), _parts(load(stored(row)))):
+            found = found or _Table(count, own)
+            if not found.set(int(numbers[row]), own):
                 return None
+            chunk.left[row] = False
+            if stored.format == PICKLE and len(stamps) < _STAMPS:
+                stamps.append((find_stamp(stored.data, _numbers(model)), own))
+                chunk.read(*stamps[-1], found, load)
     return None if found is None else found.models()
+
+
+class _Chunk:
+    """Some models as they are stored.
+
+    Args:
+        numbers: their numbers, shape (k,).
+        data: their bytes.
+        formats: how they were written.
+        hashes: their SHA-256.
+
+    Attributes:
+        left: which of them are still to be read, shape (k,).
+    """
+
+    def __init__(self, numbers: Index, data: pa.BinaryArray, formats: pa.Array, hashes: pa.Array) -> None:
+        self._numbers = numbers
+        self._data = data
+        self._formats = formats
+        self._hashes = hashes
+        self.left = np.ones(len(numbers), dtype=bool)
+
+    def stored(self, row: int) -> StoredModel:
+        """Return one model."""
+        return StoredModel(*(part[row].as_py() for part in (self._data, self._formats, self._hashes)))
+
+    def read(self, stamp: Stamp, parts: _Parts, found: _Table, load: Callable[[StoredModel], Any]) -> None:
+        """Read all models that a stamp has pressed.
+
+        Args:
+            stamp: the pickle of a model.
+            parts: the numbers of that model.
+            found: takes the numbers of the others.
+            load: raises for a model whose bytes are not those that were published.
+        """
+        rows, pressed = _of_length(self._data, len(stamp.data))
+        rows, pressed = rows[self.left[rows]], pressed[self.left[rows]]
+        same, values = stamp.read(pressed)
+        rows = rows[same]
+        for row, digest in zip(rows.tolist(), self._hashes.take(pa.array(rows)).to_pylist(), strict=True):
+            if hashlib.sha256(self._data[row].as_buffer()).hexdigest() != digest:
+                load(self.stored(row))  # which says so
+        found.fill(self._numbers[rows], {name: values[name][same] if name in values else parts[name] for name in parts})
+        self.left[rows] = False
 
 
 _Parts = dict[str, Floats]
@@ -160,22 +201,16 @@ def _parts(model: Any) -> _Parts | None:
     return {name: np.ravel(value).astype(np.float64) for name, value in values.items() if value is not None}
 
 
-def _stamp(model: Any) -> Stamp | None:
-    """Return the stamp of a linear model; all numbers that `fit` left are marks in it."""
-    copy = pickle.loads(pickle.dumps(model, protocol=5))  # the stamp overwrites its numbers
-    holders = _holders(copy) or {}
-    attributes = dict(holders)
-    for holder in {id(holder): holder for holder, _ in holders.values()}.values():
-        named = {attribute for other, attribute in holders.values() if other is holder}
-        for attribute, value in vars(holder).items():
-            if attribute not in named and getattr(value, "dtype", None) in (np.float64, np.int64):
-                attributes[f"{type(holder).__name__}.{attribute}"] = (holder, attribute)
-    marked = {
-        name: (holder, attribute)
-        for name, (holder, attribute) in attributes.items()
-        if getattr(getattr(holder, attribute), "dtype", None) in (np.float64, np.int64)
+def _numbers(model: Any) -> dict[str, Any]:
+    """Return all numbers that `fit` has left in a linear model; those of `_parts` by the same names."""
+    holders = _holders(model) or {}
+    names = {(id(holder), attribute): name for name, (holder, attribute) in holders.items()}
+    return {
+        names.get((id(holder), attribute), f"{type(holder).__name__}.{attribute}"): value
+        for holder in {id(holder): holder for holder, _ in holders.values()}.values()
+        for attribute, value in vars(holder).items()
+        if getattr(value, "dtype", None) in (np.float64, np.int64)
     }
-    return make_stamp(copy, marked)
 
 
 def _path(value: Any) -> str:
@@ -196,18 +231,17 @@ class _Table:
     """Numbers of models as they are found."""
 
     def __init__(self, g: int, like: _Parts) -> None:
-        self._like = like
         self._found = {name: np.zeros((g, len(values))) for name, values in like.items()}
 
     def fill(self, rows: Index, numbers: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Put in the numbers of many models; what has no mark is as in the first."""
+        """Put in the numbers of many models."""
         for name, values in self._found.items():
-            values[rows] = numbers.get(name, self._like[name])
+            values[rows] = numbers[name]
 
-    def set(self, row: int, parts: _Parts | None) -> bool:
+    def set(self, row: int, parts: _Parts) -> bool:
         """Put in the numbers of one model; return whether it is one like the first."""
-        shapes = {name: len(values) for name, values in (parts or {}).items()}
-        if parts is None or shapes != {name: len(values) for name, values in self._like.items()}:
+        shapes = {name: len(values) for name, values in parts.items()}
+        if shapes != {name: values.shape[1] for name, values in self._found.items()}:
             return False
         for name, values in parts.items():
             self._found[name][row] = values

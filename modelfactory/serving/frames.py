@@ -16,7 +16,7 @@ from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean,
 from modelfactory.plan.steps import Feature
 
 _EXACT_LIMIT = 2**53
-"""Whole numbers up to here are doubles without rounding."""
+"""Whole numbers up to here are doubles without rounding; of larger ones some are."""
 _MICROSECONDS = 1e6
 
 
@@ -62,7 +62,7 @@ class Frame:
         return self._data.columns if isinstance(self._data, pd.DataFrame) else self._data.schema.names
 
     def column(self, name: str) -> pa.Array:
-        """Return one column as Arrow has it; NaN of pandas is null.
+        """Return one column as Arrow has it; NaN of pandas is null, and a column without any value has no type.
 
         Raises:
             InputError: its values are of several types.
@@ -75,6 +75,8 @@ class Frame:
                 raise input_error(Code.COLUMN_TYPE, f"column `{name}` holds values of several types") from error
         if isinstance(found, pa.ChunkedArray):
             found = found.combine_chunks()
+        if found.null_count == len(found):
+            return pa.nulls(len(found))
         return found.dictionary_decode() if t.is_dictionary(found.type) else found
 
     def numbers(self, feature: Feature) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_] | None]:
@@ -89,9 +91,7 @@ class Frame:
         column = self.column(feature.name)
         kind, inexact = column.type, None
         if t.is_integer(kind) or t.is_decimal(kind):
-            beyond = pc.greater(pc.abs(column), _EXACT_LIMIT).fill_null(False)
-            if beyond.true_count:
-                inexact = beyond.to_numpy(zero_copy_only=False)
+            inexact = _inexact(column)
         elif t.is_boolean(kind):
             column = column.cast(pa.uint8())
         elif t.is_date(kind):
@@ -124,6 +124,17 @@ class Frame:
         frame = table.to_pandas(types_mapper=_PANDAS_TYPES.get, maps_as_pydicts="strict")
         frame.index = self._data.index
         return frame
+
+
+def _inexact(column: pa.Array) -> npt.NDArray[np.bool_] | None:
+    """Return which whole numbers or decimals are beyond what a double surely holds, and not held; None for none."""
+    doubles = column.cast(pa.float64(), safe=False)
+    beyond = pc.greater_equal(pc.abs(doubles), _EXACT_LIMIT).fill_null(False)
+    if not beyond.true_count:
+        return None
+    wide = pa.decimal256(76, column.type.scale if t.is_decimal(column.type) else 0)
+    differs = pc.not_equal(doubles.cast(wide, safe=False), column.cast(wide)).fill_null(False)
+    return np.asarray(pc.and_(beyond, differs).to_numpy(zero_copy_only=False))
 
 
 _PANDAS_TYPES = {pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}

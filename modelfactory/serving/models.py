@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -21,13 +22,14 @@ from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
 from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
 from modelfactory.store.groups import read_groups
-from modelfactory.store.keys import place, places
+from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.store.models import ModelTable, open_models
 from modelfactory.store.store import Store
 
 Index = npt.NDArray[np.int64]
-_CACHE_BYTES = 256 << 20
+_LARGEST = 2**63
+"""Arrow takes no whole numbers of this size on, but as decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class LoadedModels:
         size: most bytes, counted as the models are stored.
     """
 
-    def __init__(self, size: int = _CACHE_BYTES) -> None:
+    def __init__(self, size: int) -> None:
         self._held: LRUCache[Any, tuple[int, Any]] = LRUCache(size, getsizeof=lambda held: held[0])
         self._lock = threading.Lock()
 
@@ -135,7 +137,7 @@ class VersionModels:
         Raises:
             KeyTypeDiffers: a column is of another kind than the groups' own.
         """
-        return places(columns, [self.groups[key] for key in self.keys])
+        return self._index.places(columns)
 
     def place(self, key: Mapping[str, Any]) -> int:
         """Return the group of one key, -1 if the version knows none.
@@ -146,7 +148,7 @@ class VersionModels:
         Raises:
             KeyTypeDiffers: a value is of another kind than its column.
         """
-        return place([pa.array([key[name]]) for name in self.keys], [self.groups[name] for name in self.keys])
+        return int(self._index.places([_column(key[name]) for name in self.keys])[0])
 
     def load(self, group: int) -> Any:
         """Return the model of a group that has one.
@@ -154,14 +156,39 @@ class VersionModels:
         Raises:
             InputError: its bytes are not those that were published, or may not be loaded.
         """
-        key = (type(self).__name__, self.family, self.record.run_id, group)
-        found = self._loaded.get(key)
-        if found is None:
-            ((_, table),) = self.stored(np.array([group]))
-            stored = StoredModel(*(table[name][0].as_py() for name in ("model", "format", "sha256")))
-            found = self._loaded_anew(stored)
-            self._loaded.put(key, len(stored.data), found)
-        return found
+        ((_, model),) = self.load_all([group])
+        return model
+
+    def load_all(self, groups: Iterable[int]) -> Iterator[tuple[int, Any]]:
+        """Yield groups that have a model, in no order, and their models; no part of a model table is read twice.
+
+        Raises:
+            InputError: the bytes of one are not those that were published, or may not be loaded.
+        """
+        missing = []
+        for group in groups:
+            found = self._loaded.get(self._loaded_as(group))
+            if found is None:
+                missing.append(group)
+            else:
+                yield group, found
+        for group, stored in self.each_stored(missing):
+            model = self._loaded_anew(stored)
+            self._loaded.put(self._loaded_as(group), len(stored.data), model)
+            yield group, model
+
+    def each_stored(self, groups: Sequence[int]) -> Iterator[tuple[int, StoredModel]]:
+        """Yield groups that have a model, in no order, and their models as they are stored.
+
+        Raises:
+            InputError: a model table cannot be read.
+        """
+        if not groups:
+            return
+        for numbers, table in self.stored(np.asarray(groups)):
+            columns = (table[name].to_pylist() for name in ("model", "format", "sha256"))
+            for group, *parts in zip(numbers.tolist(), *columns, strict=True):
+                yield group, StoredModel(*parts)
 
     def stored(self, groups: Index) -> Iterator[tuple[Index, pa.Table]]:
         """Yield groups that have a model, in no order, and a table of their `model`, `format` and `sha256`.
@@ -171,10 +198,11 @@ class VersionModels:
         """
         versions = self.groups["model_version"].to_numpy()[groups]
         for number in np.unique(versions).tolist():
-            self._check(int(number))
             table, own = self._table(int(number)), groups[versions == number]
-            find = places if len(own) > 1 else lambda *keys: np.array([place(*keys)])
-            rows = find(self._keys_of(own), [table.keys[name] for name in self.keys])
+            rows = KeyIndex([table.keys[name] for name in self.keys]).places(self._keys_of(own))
+            if (rows < 0).any():
+                message = f"version {number} of family `{self.family}` lacks models of version {self.record.number}"
+                raise input_error(Code.STORE, message)
             order = np.argsort(rows)
             for numbers, found in table.read(rows):
                 yield own[order[np.searchsorted(rows, numbers, sorter=order)]], found
@@ -219,12 +247,20 @@ class VersionModels:
 
     def _table(self, number: int) -> ModelTable:
         if number not in self._tables:
+            self._check(number)
             files = self._store.files(self.family, self._version(number), self._kind)
             self._tables[number] = open_models(files, self.keys)
         return self._tables[number]
 
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex([self.groups[name] for name in self.keys])
+
     def _keys_of(self, groups: Index) -> list[pa.ChunkedArray]:
         return [self.groups[name].take(pa.array(groups)) for name in self.keys]
+
+    def _loaded_as(self, group: int) -> Any:
+        return type(self).__name__, self.family, self.record.run_id, group
 
     def _loaded_anew(self, stored: StoredModel) -> Any:
         with silenced_mismatch(allowed=self._trust.version_mismatch):
@@ -255,6 +291,18 @@ class GlobalModel(VersionModels):
         self._check(self.record.number)
         table = open_models(self._store.files(self.family, self.record, self._kind), ())
         yield from table.read(groups)
+
+
+def _column(value: Any) -> pa.Array:
+    """Return a value of a key as a column of one row.
+
+    Raises:
+        KeyTypeDiffers: no column holds such a value.
+    """
+    try:
+        return pa.array([Decimal(value) if type(value) is int and abs(value) >= _LARGEST else value], from_pandas=True)
+    except (pa.ArrowException, UnicodeError) as error:
+        raise KeyTypeDiffers(f"a {type(value).__name__} is in no column") from error
 
 
 _BY_KIND: Mapping[str, AnswerType] = {"b": "boolean", "i": "bigint", "f": "double"}

@@ -50,8 +50,10 @@ def predict_frame(chain: Chain, frame: Frame) -> dict[str, pa.Array]:
         chosen = np.flatnonzero((level == number) & ~inexact)
         if len(chosen):
             _answer(link, rows, chosen, group[chosen], gathered)
-    fault = np.where(inexact & (level >= 0), str(Reason.INEXACT_NUMBERS), gathered.faults().to_numpy(False))
-    failed = np.array([text is not None for text in fault], dtype=bool)
+    unasked, faults = inexact & (level >= 0), gathered.faults()
+    failed = unasked | faults.is_valid().to_numpy(zero_copy_only=False)
+    reason[failed] = faults.to_numpy(zero_copy_only=False)[failed]
+    reason[unasked] = str(Reason.INEXACT_NUMBERS)
     names = np.array([*(link.served_by for link in chain.links), NONE], dtype=object)
     columns: dict[str, pa.Array] = {"prediction": gathered.predictions()}
     if chain.gives_probability:
@@ -59,7 +61,7 @@ def predict_frame(chain: Chain, frame: Frame) -> dict[str, pa.Array]:
     return columns | {
         "model_version": _versions(chain, level, group),
         "served_by": pa.array(np.where(failed, NONE, names[level]), pa.string()),
-        "reason": pa.array(np.where(failed, fault, reason), pa.string()),
+        "reason": pa.array(reason, pa.string()),
     }
 
 
@@ -84,10 +86,12 @@ def _assigned(chain: Chain, frame: Frame) -> tuple[Index, Index, npt.NDArray[np.
     for number, link in enumerate(chain.links):
         models = link.models
         at = group_places(models, {key: frame.column(key) for key in models.keys}, n)
-        has = (at >= 0) & models.has_model[at]
+        has = at >= 0
+        has[has] = models.has_model[at[has]]
         if number == 0:
-            statuses = np.array([*models.groups["status"].to_pylist(), str(Reason.UNSEEN)], dtype=object)
-            reason[~has] = statuses[at[~has]]
+            without = at[~has]
+            statuses = models.groups["status"].take(pa.array(without, mask=without < 0))
+            reason[~has] = statuses.fill_null(str(Reason.UNSEEN)).to_numpy()
         taken = has & (level < 0)
         level[taken], group[taken] = number, at[taken]
     return level, group, reason
@@ -104,25 +108,25 @@ def group_places(models: VersionModels, key: Mapping[str, pa.Array], n: int) -> 
     try:
         return models.places([key[name] for name in models.keys])
     except KeyTypeDiffers as error:
-        raise key_differs(models, key) from error
+        raise key_differs(models, {name: column.type for name, column in key.items()}) from error
 
 
-def key_differs(models: VersionModels, key: Mapping[str, pa.Array]) -> Exception:
-    """Return an error that says of which type the values of a key have to be."""
+def key_differs(models: VersionModels, given: Mapping[str, object]) -> Exception:
+    """Return an error that says of which type the values of a key have to be, and of which they are."""
     own = ", ".join(f"`{name}` is {models.groups.schema.field(name).type}" for name in models.keys)
-    given = ", ".join(f"`{name}` is {key[name].type}" for name in models.keys)
-    return input_error(Code.COLUMN_TYPE, f"in the groups of `{models.family}` {own}; here {given}")
+    here = ", ".join(f"`{name}` is {given[name]}" for name in models.keys)
+    return input_error(Code.COLUMN_TYPE, f"in the groups of `{models.family}` {own}; here {here}")
 
 
 def _answer(link: Link, rows: Rows, chosen: Index, groups: Index, gathered: Gathered) -> None:
     form = link.models.form
-    distinct = np.unique(groups)
-    if len(distinct) > _MANY and link.models.linear is not None:
+    if np.count_nonzero(np.bincount(groups)) > _MANY and link.models.linear is not None:
         gathered.add(chosen, link.models.linear.answer(form, rows.take(chosen), groups))
         return
-    for group, places in runs(groups):
-        where = chosen[places]
-        gathered.add(where, ask(form, ready(form, link.models.load(group)), rows.take(where)), classes=form.classes)
+    places = dict(runs(groups))
+    for group, model in link.models.load_all(places):
+        where = chosen[places[group]]
+        gathered.add(where, ask(form, ready(form, model), rows.take(where)), classes=form.classes)
 
 
 def _versions(chain: Chain, level: Index, group: Index) -> pa.Array:

@@ -71,11 +71,7 @@ def _resident(models: VersionModels) -> LinearModels | dict[int, StoredModel] | 
     groups = np.flatnonzero(models.has_model)
     if len(groups) > FEW_MODELS or models.bytes > FEW_BYTES:
         return None
-    return {
-        group: StoredModel(*parts)
-        for numbers, table in models.stored(groups)
-        for group, *parts in zip(numbers.tolist(), *(table[n].to_pylist() for n in table.column_names), strict=True)
-    }
+    return dict(models.each_stored(groups.tolist()))
 
 
 def _bins(chain: Chain, n_bins: int | None) -> npt.NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CACHE_BYTES = 256 << 20
+_SHOWN = 80
+"""Characters of a value that a message shows."""
 
 
 class NoModel(LookupError):
@@ -107,6 +110,7 @@ class Family:
         self._store = store
         self._manifest = manifest
         self._models = store._models(manifest, record)
+        self._chains: dict[bool, Chain] = {}
 
     def __repr__(self) -> str:
         return f"<family {self.name} v{self.number} by {', '.join(self.group_by)}>"
@@ -165,22 +169,21 @@ class Family:
         try:
             group = self._models.place(key)
         except KeyTypeDiffers as error:
-            raise key_differs(self._models, {name: pa.array([value]) for name, value in key.items()}) from error
+            raise key_differs(self._models, {name: type(value).__name__ for name, value in key.items()}) from error
         if group < 0 or not self._models.has_model[group]:
             reason = str(Reason.UNSEEN) if group < 0 else self._models.groups["status"][group].as_py()
-            shown = ", ".join(f"{name}={value}" for name, value in key.items())
+            shown = ", ".join(f"{name}={_bounded(value)}" for name, value in key.items())
             raise NoModel(f"the group {shown} of `{self.name}` v{self.number} has no model: {reason}", reason)
         return self._models.load(group)
 
     def models(self) -> Iterator[tuple[dict[str, Any], Any]]:
-        """Yield the key and the fitted estimator of every group that has one, in the order of the group table.
+        """Yield the key and the fitted estimator of every group that has one, in no order.
 
         Raises:
             InputError: a model may not be loaded.
         """
-        for group in np.flatnonzero(self._models.has_model).tolist():
-            key = {name: self._models.groups[name][group].as_py() for name in self.group_by}
-            yield key, self._models.load(group)
+        for group, model in self._models.load_all(np.flatnonzero(self._models.has_model).tolist()):
+            yield {name: self._models.groups[name][group].as_py() for name in self.group_by}, model
 
     def predict(self, rows: Any, *, fallback: bool = True) -> Any:
         """Predict rows, each by the model of its group, or of the family that stands in where the group has none.
@@ -227,10 +230,9 @@ class Family:
         Raises:
             InputError: a family that is to stand in was never built, or predicts something else.
         """
-        cached: dict[bool, Chain] = self.__dict__.setdefault("_chains", {})
-        if fallback not in cached:
-            cached[fallback] = chain_of(self._models, self._store._current, fallback=fallback)
-        return cached[fallback]
+        if fallback not in self._chains:
+            self._chains[fallback] = chain_of(self._models, self._store._current, fallback=fallback)
+        return self._chains[fallback]
 
 
 def open_store(
@@ -264,6 +266,11 @@ def _version(manifest: Manifest, number: int | None) -> VersionRecord:
     return record
 
 
-def _is_name(name: str) -> bool:
+def _bounded(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _is_name(text: str) -> bool:
     """Tell whether a text can be a family's name: one that leads nowhere but to its folder."""
-    return bool(name) and "/" not in name and "\\" not in name and not name.startswith((".", "_"))
+    return re.fullmatch(r"\w{1,255}", text, re.ASCII) is not None

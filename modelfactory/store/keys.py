@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,123 +14,145 @@ from pyarrow import types as t
 
 Index = npt.NDArray[np.int64]
 _NOWHERE = -1
+_WIDEST = 76
+"""Digits of the widest decimals; whatever is a key fits in them."""
 
 
 class KeyTypeDiffers(Exception):
-    """Values of a key are of a type that cannot be compared with that of the groups.
+    """Values of a key are of a type that cannot be compared with that of the groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Numbers of the keys' beginnings, up to one column.
 
     Attributes:
-        given: type of the values.
-        wanted: type of the groups' column.
+        values: the values of the column, each once.
+        pairs: what a beginning is made of, the number of the former one and that of the value, as one number; rising.
     """
 
-    def __init__(self, given: pa.DataType, wanted: pa.DataType) -> None:
-        super().__init__(f"{given} cannot be compared with {wanted}")
-        self.given = given
-        self.wanted = wanted
+    values: pa.Array
+    pairs: Index
 
 
-def places(wanted: Sequence[pa.Array], among: Sequence[pa.Array]) -> Index:
-    """Return where keys stand among others.
+class KeyIndex:
+    """Keys, such that others can be found among them. Several threads may share it.
 
     Args:
-        wanted: the group columns of the keys to find, each of shape (n,).
-        among: the same columns of the keys to find them in, each of shape (g,); no two keys are equal.
-
-    Returns:
-        For each key its place, -1 where it is not there, shape (n,).
-
-    Raises:
-        KeyTypeDiffers: columns cannot be compared; `args` tell which types.
+        columns: the group columns, at least one, each of shape (g,). Of equal keys, such as NaN and null, the first
+            is found.
     """
-    if not wanted:
-        raise AssertionError("a key has at least one column")
-    found, known = _codes(wanted[0], among[0])
-    for column, others in zip(wanted[1:], among[1:], strict=True):
-        right, right_known = _codes(column, others)
-        size = int(right_known.max(initial=0)) + 1
-        # Renumbered after each column, the codes stay as small as there are keys.
-        found, known = _renumbered(
-            np.where((found < 0) | (right < 0), _NOWHERE, found * size + right), known * size + right_known
-        )
-    at = np.full(int(known.max(initial=0)) + 1, _NOWHERE, dtype=np.int64)
-    at[known] = np.arange(len(known))
-    return np.where(found < 0, _NOWHERE, at[found])
+
+    def __init__(self, columns: Sequence[pa.Array]) -> None:
+        if not columns:
+            raise AssertionError("a key has at least one column")
+        self._columns = [_plain(column) for column in columns]
+
+    def places(self, wanted: Sequence[pa.Array]) -> Index:
+        """Return where keys stand among those of the index, -1 where they do not, shape (n,).
+
+        Args:
+            wanted: the group columns of the keys to find, each of shape (n,).
+
+        Raises:
+            KeyTypeDiffers: a column cannot be compared with that of the index.
+        """
+        given = [_converted(_plain(column), own.type) for column, own in zip(wanted, self._columns, strict=True)]
+        if len(given[0][0]) == 1:
+            return np.array([self._scanned(given)])
+        levels, key_of = self._coded
+        found = np.zeros(len(given[0][0]), dtype=np.int64)
+        for (column, exact), level in zip(given, levels, strict=True):
+            value = pc.index_in(column, value_set=level.values).fill_null(_NOWHERE).to_numpy(zero_copy_only=False)
+            there = (found >= 0) & (value >= 0) & exact
+            found = _find(np.where(there, found * len(level.values) + value, _NOWHERE), level.pairs)
+        return np.where(found < 0, _NOWHERE, key_of[found]) if len(key_of) else found
+
+    def _scanned(self, given: Sequence[tuple[pa.Array, npt.NDArray[np.bool_]]]) -> int:
+        """Find one key by a look at all: faster than to find the numbers of its values."""
+        same = None
+        for (column, exact), own in zip(given, self._columns, strict=True):
+            if not exact[0]:
+                return _NOWHERE
+            equal = pc.equal(own, column[0]) if column[0].is_valid else pc.is_null(own)
+            same = equal if same is None else pc.and_(same, equal)
+        return int(pc.index(same, True).as_py())
+
+    @cached_property
+    def _coded(self) -> tuple[list[_Level], Index]:
+        """The levels, column by column, and the key that has each number of the last."""
+        levels, code, first = [], np.zeros(len(self._columns[0]), dtype=np.int64), np.empty(0, dtype=np.int64)
+        for column in self._columns:
+            values = column.unique()
+            value = pc.index_in(column, value_set=values).to_numpy(zero_copy_only=False)
+            # Numbered anew after each column, there are never more numbers than keys.
+            pairs, first, code = np.unique(code * len(values) + value, return_index=True, return_inverse=True)
+            levels.append(_Level(values, pairs))
+        return levels, first
 
 
-def place(wanted: Sequence[pa.Array], among: Sequence[pa.Array]) -> int:
-    """Return where one key stands among others, -1 if nowhere: as `places`, without numbers for all others.
-
-    Args:
-        wanted: the key's value in each group column, each of shape (1,).
-        among: the same columns of the keys to find it in.
-
-    Raises:
-        KeyTypeDiffers: columns cannot be compared.
-    """
-    same = None
-    for column, others in zip(wanted, among, strict=True):
-        value, known, valid = _comparable(_plain(column), _plain(others))
-        equal = pc.is_null(known) if value[0].as_py() is None else pc.equal(known, value[0])
-        if valid is not None and not valid[0]:
-            return _NOWHERE
-        same = equal if same is None else pc.and_(same, equal)
-    return int(pc.index(same, True).as_py())
-
-
-def _codes(wanted: pa.Array, among: pa.Array) -> tuple[Index, Index]:
-    """Return a number for each value of both, the same for equal ones; -1 where one is not among the others."""
-    wanted, among, valid = _comparable(_plain(wanted), _plain(among))
-    distinct = among.unique()
-    known = pc.index_in(among, value_set=distinct).to_numpy(zero_copy_only=False).astype(np.int64)
-    found = pc.index_in(wanted, value_set=distinct).fill_null(_NOWHERE).to_numpy(zero_copy_only=False)
-    found = found.astype(np.int64)
-    return (found if valid is None else np.where(valid, found, _NOWHERE)), known
-
-
-def _renumbered(found: Index, known: Index) -> tuple[Index, Index]:
-    distinct, codes = np.unique(known, return_inverse=True)
-    place = np.minimum(np.searchsorted(distinct, found), len(distinct) - 1)
-    there = distinct[place] == found if len(distinct) else np.zeros(len(found), dtype=bool)
-    return np.where(there, place, _NOWHERE), codes.astype(np.int64)
+def _find(wanted: Index, rising: Index) -> Index:
+    """Return where numbers stand in a rising array, -1 where they do not."""
+    if not len(rising):
+        return np.full(len(wanted), _NOWHERE)
+    if rising[-1] == len(rising) - 1:  # all numbers from 0 on, as those of one column are
+        return np.where(wanted < len(rising), wanted, _NOWHERE)
+    place = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
+    return np.where(rising[place] == wanted, place, _NOWHERE)
 
 
 def _plain(column: pa.Array) -> pa.Array:
+    """Return a column in one of the few types in which keys are compared."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if t.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if t.is_large_string(column.type) or t.is_string_view(column.type):
-        column = column.cast(pa.string())
-    if t.is_floating(column.type):  # NaN is how pandas writes null
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    kind = column.type
+    if t.is_large_string(kind) or t.is_string_view(kind):
+        return column.cast(pa.string())
+    if t.is_integer(kind):
+        return column.cast(pa.int64() if kind != pa.uint64() else pa.decimal256(_WIDEST))
+    if t.is_decimal(kind):
+        return column.cast(pa.decimal256(_WIDEST, kind.scale))
+    if t.is_floating(kind):  # NaN is how pandas writes null, and zero has two signs
+        column = pc.add(column.cast(pa.float64()), 0.0)
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    if t.is_date(kind):
+        return column.cast(pa.date32())
+    if t.is_timestamp(kind) and kind.unit != "ns":
+        return column.cast(pa.timestamp("us", kind.tz))
     return column
 
 
-def _comparable(wanted: pa.Array, among: pa.Array) -> tuple[pa.Array, pa.Array, npt.NDArray[np.bool_] | None]:
-    """Return two columns in one type, and which of the first could be written in it; None for all."""
-    given, own = wanted.type, among.type
-    if given == own or t.is_null(given):
-        return wanted.cast(own), among, None
-    if t.is_integer(given) and t.is_integer(own):
-        return _both(wanted, among, pa.int64() if given != pa.uint64() else pa.decimal128(20))
-    if _is_number(given) and _is_number(own):
-        return _both(wanted, among, pa.float64())
-    if t.is_date(given) and t.is_date(own):
-        return _both(wanted, among, pa.date32())
-    if t.is_temporal(given) and t.is_temporal(own) and t.is_timestamp(given) != t.is_timestamp(own):
-        return _both(wanted, among, pa.timestamp("us"))
-    if t.is_timestamp(given) and t.is_timestamp(own) and (given.tz is None) == (own.tz is None):
-        kind = pa.timestamp("us", own.tz)
-        exact = wanted.cast(kind, safe=False)
-        same = pc.equal(exact.cast(given, safe=False), wanted).fill_null(True).to_numpy(zero_copy_only=False)
-        return exact, among.cast(kind), same
-    raise KeyTypeDiffers(given, own)
+def _converted(column: pa.Array, kind: pa.DataType) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Return values in another type, and which of them are the same in it.
+
+    Raises:
+        KeyTypeDiffers: the types are no kin.
+    """
+    given = column.type
+    if given == kind or column.null_count == len(column):
+        same = column if given == kind else pa.nulls(len(column), kind)
+        return same, np.ones(len(column), dtype=bool)
+    if not _are_kin(given, kind):
+        raise KeyTypeDiffers(f"{given} cannot be compared with {kind}")
+    converted = column.cast(kind, safe=False)
+    exact = pc.equal(converted.cast(given, safe=False), column).fill_null(True)
+    return converted, exact.to_numpy(zero_copy_only=False)
 
 
-def _both(wanted: pa.Array, among: pa.Array, kind: pa.DataType) -> tuple[pa.Array, pa.Array, None]:
-    return wanted.cast(kind, safe=not t.is_floating(kind)), among.cast(kind, safe=not t.is_floating(kind)), None
+def _are_kin(one: pa.DataType, other: pa.DataType) -> bool:
+    numbers, moments = _is_number(one) and _is_number(other), _is_moment(one) and _is_moment(other)
+    return numbers or (moments and _has_zone(one) == _has_zone(other))
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind))
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(t.is_date(kind) or t.is_timestamp(kind))
+
+
+def _has_zone(kind: pa.DataType) -> bool:
+    return bool(t.is_timestamp(kind) and kind.tz is not None)

@@ -78,7 +78,6 @@ def make_stamp(model: Any, attributes: Mapping[str, tuple[Any, str]]) -> Stamp |
         The stamp; None where the numbers cannot be found in the pickle, each exactly once.
     """
     rng = np.random.default_rng(0)
-    places = {}
     marks = {}
     for name, (holder, attribute) in attributes.items():
         value = getattr(holder, attribute)
@@ -88,9 +87,24 @@ def make_stamp(model: Any, attributes: Mapping[str, tuple[Any, str]]) -> Stamp |
         mark = rng.integers(1 << 60, 1 << 61, np.size(value)).view(dtype)
         setattr(holder, attribute, mark if np.ndim(value) else mark[0])
         marks[name] = mark
-    data = pickle.dumps(model, protocol=5)
-    for name, mark in marks.items():
-        if data.count(mark.tobytes()) != 1:
-            return None
-        places[name] = (data.index(mark.tobytes()), mark.dtype, mark.size)
+    stamp = find_stamp(pickle.dumps(model, protocol=5), marks)
+    return stamp if stamp.places.keys() == marks.keys() else None
+
+
+def find_stamp(data: bytes, numbers: Mapping[str, Any]) -> Stamp:
+    """Take the pickle of a fitted model for a stamp.
+
+    Args:
+        data: the bytes.
+        numbers: by a name of your choice an array or a NumPy scalar that the model holds.
+
+    Returns:
+        The stamp; its `places` name those numbers that stand in the bytes exactly once.
+    """
+    places = {}
+    for name, value in numbers.items():
+        written = np.asarray(value).tobytes()
+        place = data.find(written)
+        if written and place >= 0 and data.rfind(written) == place:
+            places[name] = (place, np.asarray(value).dtype, np.size(value))
     return Stamp(np.frombuffer(data, dtype=np.uint8), places)
