@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache
 
 from modelfactory.diagnostics import Code, did_you_mean, input_error
 from modelfactory.plan.outcomes import Reason
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 CACHE_BYTES = 256 << 20
+_VERSIONS_KEPT = 32
+"""Versions of which a store keeps the keys; a server that lives long sees many."""
 _SHOWN = 80
 """Characters of a value that a message shows."""
 
@@ -51,7 +55,8 @@ class ModelStore:
         self._store = store
         self._trust = trust
         self._loaded = LoadedModels(cache_bytes)
-        self._opened: dict[tuple[str, str], VersionModels] = {}
+        self._opened: LRUCache[tuple[str, str], VersionModels] = LRUCache(_VERSIONS_KEPT)
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<modelfactory store at {self._store.place.shown()}>"
@@ -84,9 +89,10 @@ class ModelStore:
 
     def _models(self, manifest: Manifest, record: VersionRecord) -> VersionModels:
         key = (manifest.family, record.run_id)
-        if key not in self._opened:
-            self._opened[key] = VersionModels(self._store, manifest, record, self._trust, self._loaded)
-        return self._opened[key]
+        with self._lock:
+            if key not in self._opened:
+                self._opened[key] = VersionModels(self._store, manifest, record, self._trust, self._loaded)
+            return self._opened[key]
 
     def _current(self, name: str) -> VersionModels | None:
         manifest = self._store.manifest(name)

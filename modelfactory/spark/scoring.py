@@ -345,11 +345,11 @@ def _equal(column: str, given: T.DataType, key: str, own: T.DataType) -> Column:
     left, right = F.col(column), F.col(key)
     if given == own or (isinstance(given, T.StringType | T.CharType | T.VarcharType) and isinstance(own, T.StringType)):
         return left.eqNullSafe(right)
-    if isinstance(given, T.IntegralType) and isinstance(own, T.IntegralType):
-        return left.cast("bigint").eqNullSafe(right.cast("bigint"))
+    naive = (T.DateType, T.TimestampNTZType)
     if isinstance(given, T.NumericType) and isinstance(own, T.NumericType):
-        return left.cast("double").eqNullSafe(right.cast("double"))
-    if isinstance(given, T.DatetimeType) and isinstance(own, T.DatetimeType):
+        written = left.try_cast(own)
+        return written.eqNullSafe(right) & written.cast(given).eqNullSafe(left)  # or 1.5 would be 1
+    if isinstance(given, naive) and isinstance(own, naive):
         return left.cast("timestamp_ntz").eqNullSafe(right.cast("timestamp_ntz"))
     if isinstance(given, T.StringType) and not isinstance(own, T.BinaryType):  # as a CSV file has it
         written = left.try_cast(own)

@@ -245,6 +245,15 @@ def test_a_key_is_found_by_its_value_not_its_type(
     assert scored.where("served_by = 'group'").count() == rows.count() * share > 0
 
 
+def test_a_number_that_is_no_whole_one_is_no_key_and_no_row_comes_twice(spark: SparkSession, store: ModelStore) -> None:
+    rows = spark.createDataFrame(
+        [("n", size, 0.0, 0.0) for size in (1.0, 1.5, float("nan"), 1e300, -1.0)],
+        "shop string, size double, a double, b double",
+    )
+    scored = store.family("price").score(rows, fallback=False).collect()
+    assert [row["reason"] for row in sorted(scored, key=lambda row: row["size"] != 1.0)] == [None, *["unseen"] * 4]
+
+
 def test_text_that_is_no_number_is_no_key(spark: SparkSession, store: ModelStore) -> None:
     rows = spark.createDataFrame(
         [("n", "1", 0.0, 0.0), ("n", "one", 0.0, 0.0)], "shop string, size string, a double, b double"
