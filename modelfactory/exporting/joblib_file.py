@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import joblib
-import numpy as np
 
-from modelfactory.exporting.exported import Exported, all_exported, global_models
+from modelfactory.exporting.exported import Exported, all_exported, global_models, loaded
 from modelfactory.serving.chain import Chain
 
 _COMPRESSION = ("zlib", 3)
@@ -30,9 +28,8 @@ def write_joblib(chain: Chain, file: Path) -> Exported:
     """
     own, whole = chain.links[0].models, global_models(chain)
     columns = [own.groups[name].to_pylist() for name in own.keys]
-    models: dict[tuple[Any, ...], Any] = {
-        tuple(column[group] for column in columns): own.load(group) for group in np.flatnonzero(own.has_model).tolist()
-    }
+    by_group = dict(loaded(own))
+    models = {tuple(column[group] for column in columns): by_group[group] for group in sorted(by_group)}
     content = {
         "family": own.family,
         "version": own.record.number,

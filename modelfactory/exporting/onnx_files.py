@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelfactory.exporting.exported import Exported, global_models
+from modelfactory.exporting.exported import Exported, global_models, loaded
 from modelfactory.scoring.answering import error_text
 from modelfactory.scoring.forms import ModelForm
 from modelfactory.serving.chain import Chain
@@ -45,9 +45,9 @@ def write_onnx(chain: Chain, folder: Path) -> Exported:
     names: list[str | None] = [None] * g
     hashes: list[str | None] = [None] * g
     errors: list[str | None] = [None] * g
-    for group in np.flatnonzero(own.has_model).tolist():
+    for group, model in loaded(own):
         try:
-            data = _converted(own.form, own.load(group))
+            data = _converted(own.form, model)
         except _Refused as error:
             errors[group] = str(error)
             continue
