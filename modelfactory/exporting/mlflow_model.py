@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,11 @@ def write_mlflow(
         InputError: a file of the store is missing or damaged, or the models do not predict.
     """
     own = chain.links[0].models
-    with tempfile.TemporaryDirectory(prefix="mf-export-", dir=folder.parent) as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet_mlflow() as mlflow, tempfile.TemporaryDirectory(prefix="mf-export-", dir=folder.parent) as scratch:
         store = Path(scratch) / "store"
         for models in {link.models.family: link.models for link in reversed(chain.links)}.values():
             models.copy_to(store)
-        _mlflow().pyfunc.save_model(
+        mlflow.pyfunc.save_model(
             path=folder,
             python_model=str(CODE),
             artifacts={"store": str(store)},
@@ -61,13 +62,26 @@ def write_mlflow(
     return all_exported(own)
 
 
-def _mlflow() -> Any:
-    """Import MLflow such that it tells nobody about it."""
+@contextmanager
+def _quiet_mlflow() -> Iterator[Any]:
+    """Import MLflow such that it tells nobody about it, and writes nothing beside the console in the block.
+
+    What it warns of is no news: other libraries than the installed ones are loaded if that was asked for, and types
+    and examples that it misses are left out on purpose.
+    """
     for name, value in _NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
-    import mlflow.pyfunc
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc
 
-    return mlflow
+        logger = logging.getLogger("mlflow")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield mlflow
+        finally:
+            logger.setLevel(level)
 
 
 def requirements(record: VersionRecord) -> list[str]:

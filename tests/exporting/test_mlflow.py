@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from model_samples import Group, fitted, publish, sample_groups, sample_label, sample_rows
+from sklearn.cluster import DBSCAN
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -122,11 +123,13 @@ def test_categorical_features_are_texts(root: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(exported(family, tmp_path / "out").predict(given), family.predict(given))
 
 
-def test_it_says_what_it_is_and_what_it_needs(root: Path, tmp_path: Path) -> None:
+def test_it_says_what_it_is_and_what_it_needs(root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     libraries = {"scikit-learn": "1.2.3", "numpy": "2.0", "python": "3.12.1", "pyspark": "4.1.0"}
     publish(root, "f", TEXT, sample_groups(LinearRegression(), ["a"]), libraries=libraries)
     family = mf.open_store(root, allow_version_mismatch=True).family("f")
-    model = exported(family, tmp_path / "out", allow_version_mismatch=True)
+    write_mlflow(family.chain(), tmp_path / "out", fallback=True, allow_version_mismatch=True)
+    assert capfd.readouterr() == ("", "")  # MLflow would write beside the lines of the console
+    model = loaded(tmp_path / "out")
     assert model.predict(ROWS)["served_by"].tolist() == ["group", "none", "none", "none", "none", "group"]
     metadata = model.metadata.metadata
     assert (metadata["family"], metadata["version"], metadata["run_id"]) == ("f", 1, "run1")
@@ -172,6 +175,15 @@ def test_a_damaged_store_is_not_exported(root: Path, tmp_path: Path) -> None:
         write_mlflow(chain, tmp_path / "out", fallback=True, allow_version_mismatch=False)
     file.unlink()
     with pytest.raises(InputError, match="is missing"):
+        write_mlflow(chain, tmp_path / "out", fallback=True, allow_version_mismatch=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_models_that_do_not_predict_are_refused(root: Path, tmp_path: Path) -> None:
+    groups = sample_groups(DBSCAN(), ["a"], supervised=False)
+    publish(root, "f", TEXT, groups, task="unsupervised")
+    chain = mf.open_store(root).family("f").chain()
+    with pytest.raises(InputError, match="DBSCAN has no `predict`"):
         write_mlflow(chain, tmp_path / "out", fallback=True, allow_version_mismatch=False)
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_samples import Group, fitted, publish, sample_groups, sample_label, sample_rows
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -20,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import modelfactory as mf
 from modelfactory.diagnostics import InputError
 from modelfactory.exporting.exported import Exported
-from modelfactory.exporting.sql_files import write_sql
+from modelfactory.exporting.sql_files import FILES, write_sql
 
 TEXT = {"k": pa.string()}
 SCALED = Pipeline([("scale", StandardScaler()), ("model", Ridge())])
@@ -115,6 +117,14 @@ def test_names_are_quoted_and_never_meet(tmp_path: Path) -> None:
     spark = (tmp_path / "out" / "score_spark.sql").read_text(encoding="utf-8")
     assert '`a "b"`' in spark
     assert "double precision" not in spark
+
+
+@settings(max_examples=40)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_name_is_quoted(name: str) -> None:
+    dialect = FILES["score.sql"]
+    with duckdb.connect() as database:
+        assert database.sql(f"select 1 as {dialect.name(name)}").columns == [name]
 
 
 def test_a_model_is_a_row_of_numbers(tmp_path: Path) -> None:
