@@ -15,7 +15,7 @@ from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import ExportResult, Reporter
 from modelfactory.commands.selecting import Choice
 from modelfactory.commands.workspace import Workspace, open_workspace
-from modelfactory.diagnostics import Code, counted, did_you_mean, input_error, warning
+from modelfactory.diagnostics import Code, counted, input_error, warning
 from modelfactory.plan.outcomes import GLOBAL
 
 if TYPE_CHECKING:
@@ -67,9 +67,6 @@ def export_family(options: ProjectOptions, reporter: Reporter, wanted: Exporting
     _check_output(wanted)
     _check_installed(wanted.format)
     workspace = open_workspace(options, Choice(only=[wanted.family]), may_be_empty=True, whole=False)
-    if not workspace.families:
-        hint = did_you_mean(wanted.family, [family.name for family in workspace.project.families])
-        raise input_error(Code.UNKNOWN_FAMILY, f"there is no family `{wanted.family}`", help=hint)
     reporter.opened(workspace)
     from modelfactory.commands.published import published_family
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import Code, input_error
+from modelfactory.diagnostics import Code, did_you_mean, input_error
 from modelfactory.serving.models import Trust
 from modelfactory.serving.stores import Family, ModelStore
 
@@ -18,8 +18,11 @@ def published_family(workspace: Workspace, name: str, version: int | None, *, al
         allow_version_mismatch: load models of another scikit-learn than the installed one.
 
     Raises:
-        InputError: the family was never built, or has no such version.
+        InputError: there is no such family, it was never built, or it has no such version.
     """
+    names = [family.name for family in workspace.project.families]
+    if name not in names:
+        raise input_error(Code.BAD_OPTION, f"no family `{name}` in the project", help=did_you_mean(name, names))
     if workspace.store.manifest(name) is None:
         message, hint = f"family `{name}` was never built", f"`mf build --select {name}` trains it"
         raise input_error(Code.NOT_BUILT, message, help=hint)

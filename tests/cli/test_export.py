@@ -111,7 +111,7 @@ def test_what_cannot_be_exported_is_said(project: Path, tmp_path: Path) -> None:
     unknown = CliRunner().invoke(
         app, ["export", "g", "-f", "sql", "-o", out, "--project-dir", str(project)], env=_cache()
     )
-    assert "error[MF214]: there is no family `g`" in unknown.stderr
+    assert "error[MF502]: no family `g` in the project" in unknown.stderr
     assert "help: known: `f`" in unknown.stderr
     publish(store(project), "f", TEXT, GROUPS, libraries={"scikit-learn": "0.1"})
     other = mf(project, "-f", "joblib", "-o", out)
