@@ -36,13 +36,12 @@ def all_exported(models: VersionModels) -> Exported:
 
 
 def loaded(models: VersionModels) -> Iterator[tuple[int, Any]]:
-    """Yield the groups that have a model, in no order, and their models.
+    """Return the groups that have a model, in no order, and their models.
 
     Raises:
         InputError: a model may not be loaded.
     """
-    for group in np.flatnonzero(models.has_model).tolist():
-        yield group, models.load(group)
+    return models.load_all(np.flatnonzero(models.has_model).tolist())
 
 
 def global_models(chain: Chain) -> VersionModels | None:

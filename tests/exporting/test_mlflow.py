@@ -97,7 +97,7 @@ def test_numbers_of_any_kind_and_nulls_get_through(root: Path, tmp_path: Path) -
     model = exported(family, tmp_path / "out")
     rows = pd.DataFrame({"x0": [1, 2, 3], "x1": [0.5, np.nan, 2], "k": [1.0, 2.0, np.nan], "more": ["", "", ""]})
     pd.testing.assert_frame_equal(model.predict(rows), family.predict(rows))
-    rows = pd.DataFrame({"x0": [5, 2**60], "x1": [True, False], "k": np.array([1, 2], dtype=np.int32)})
+    rows = pd.DataFrame({"x0": [5, 2**60 + 1], "x1": [True, False], "k": np.array([1, 2], dtype=np.int32)})
     pd.testing.assert_frame_equal(model.predict(rows), family.predict(rows))
     assert family.predict(rows)["reason"].tolist() == [None, "inexact_numbers"]
 
