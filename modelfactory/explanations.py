@@ -273,7 +273,8 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
         Code.NO_PACKAGE: Explanation(
             "A package is not installed that a definition or a command needs.",
             "What not everybody needs is an extra: `persistence: skops` needs "
-            "`pip install 'modelfactory-spark[skops]'`, here and on the workers.",
+            "`pip install 'modelfactory-spark[skops]'`, here and on the workers; "
+            "`mf export --format onnx` needs `modelfactory-spark[onnx]`.",
         ),
         Code.NOTHING_SELECTED: Explanation(
             "The selection matches no family.",
@@ -312,6 +313,12 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "Models were fitted by another scikit-learn than the one that is installed.",
             "scikit-learn does not promise that they predict the same, or at all. Install the version in the message, "
             "build the family anew, or accept the risk with `--allow-version-mismatch`.",
+        ),
+        Code.NOT_EXPORTED: Explanation(
+            "Models cannot be written in the format that was asked for.",
+            "SQL holds linear regressors, alone or behind one `StandardScaler`; ONNX holds what skl2onnx can convert. "
+            "Where some models of a family cannot be written it is a warning, and they are counted and named in "
+            "`index.parquet`. `--format mlflow` and `--format joblib` hold every model.",
         ),
         Code.TOO_MANY_FAILED: Explanation(
             "More groups failed than `max_failed` allows; the version is not published.",

@@ -14,8 +14,9 @@ from support import ONE_ROW, PROJECTS, ROOT, workspace_of, write_project
 
 PACKAGE = ROOT / "modelfactory"
 FLOORS = {
-    "cli": 8,
-    "commands": 7,
+    "cli": 9,
+    "commands": 8,
+    "exporting": 7,
     "serving": 6,
     "spark": 5,
     "store": 5,
@@ -32,18 +33,20 @@ HOMES = {
     "pyspark": {"spark"},
     "py4j": {"spark"},
     "sklearn": {"training", "scoring"},
-    "joblib": {"training", "scoring"},
+    "joblib": {"training", "scoring", "exporting"},
     "skops": {"training", "scoring"},
     "threadpoolctl": {"training", "scoring"},
     "cachetools": {"serving"},
+    "mlflow": {"exporting"},
+    "skl2onnx": {"exporting"},
     "jinja2": {"plan"},
     "pydantic": {"project", "store"},
     "yaml": {"project"},
     "tomllib": {"project"},
-    "pandas": {"training", "scoring", "serving"},
+    "pandas": {"training", "scoring", "serving", "exporting"},
     "obstore": {"store"},
-    "pyarrow": {"training", "scoring", "store", "spark", "serving", "commands"},
-    "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "commands"},
+    "pyarrow": {"training", "scoring", "store", "spark", "serving", "exporting", "commands"},
+    "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "exporting", "commands"},
 }
 HEAVY = {"pyspark", "py4j", "sklearn", "pandas", "numpy", "scipy", "pyarrow"}
 WORKER_ONLY = {"numpy", "pandas", "pyarrow", "sklearn", "joblib", "threadpoolctl"}

@@ -32,6 +32,7 @@ _STYLES = {
     "rows_without_label": "dim",
     "build_finished": "bold",
     "scoring_finished": "bold",
+    "export_finished": "bold",
     "interrupted": "dim",
 }
 """Style of the events that a terminal shows as a line; it has bars for progress."""

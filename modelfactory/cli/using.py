@@ -1,4 +1,4 @@
-"""Commands that use what is trained: score."""
+"""Commands that use what is trained: score, export."""
 
 from __future__ import annotations
 
@@ -18,9 +18,26 @@ class Mode(StrEnum):
     APPEND = "append"
 
 
+class ExportFormat(StrEnum):
+    """What an export writes."""
+
+    MLFLOW = "mlflow"
+    ONNX = "onnx"
+    JOBLIB = "joblib"
+    SQL = "sql"
+
+
+class ExportMode(StrEnum):
+    """What becomes of what is at the output of an export."""
+
+    ERROR = "error"
+    OVERWRITE = "overwrite"
+
+
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
     command(app)(score)
+    command(app)(export)
 
 
 def score(
@@ -76,3 +93,35 @@ def score(
         allow_version_mismatch=allow_version_mismatch,
     )
     score_table(call.options, call.console, wanted)
+
+
+def export(
+    call: Invocation,
+    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    form: Annotated[ExportFormat, typer.Option("--format", "-f", help="What to write.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Path of the folder, or of the file of joblib.")],
+    version: Annotated[int | None, typer.Option("--version", help="Number of the version; the current one.")] = None,
+    mode: Annotated[
+        ExportMode, typer.Option("--mode", help="What becomes of what is at the output already.")
+    ] = ExportMode.ERROR,
+    fallback: Annotated[
+        bool, typer.Option("--fallback/--no-fallback", help="Export what stands in where a group has no model, too.")
+    ] = True,
+    allow_version_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-version-mismatch", help="Load models that another scikit-learn has fitted."),
+    ] = False,
+) -> None:
+    """Write the models of a family for other tools: one MLflow model, ONNX files, a joblib file, or SQL."""
+    from modelfactory.commands.export import Exporting, export_family
+
+    wanted = Exporting(
+        family=family,
+        version=version,
+        format=form.value,
+        output=output,
+        overwrite=mode == ExportMode.OVERWRITE,
+        fallback=fallback,
+        allow_version_mismatch=allow_version_mismatch,
+    )
+    export_family(call.options, call.console, wanted)

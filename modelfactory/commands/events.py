@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.commands.report import GROUP_COUNTS, BuildResult, FamilyResult, Fault, ScoreResult
+from modelfactory.commands.report import GROUP_COUNTS, BuildResult, ExportResult, FamilyResult, Fault, ScoreResult
 from modelfactory.diagnostics import Diagnostic, Severity, counted, hide
 
 if TYPE_CHECKING:
@@ -276,6 +276,22 @@ class Events:
             n_rows=result.rows,
             served_by=dict(result.served_by),
             reasons=dict(result.reasons),
+            seconds=round(result.seconds, 3),
+        )
+
+    def export_finished(self, result: ExportResult) -> None:
+        """Tell how many models were written."""
+        self.tell(
+            "export_finished",
+            f"Done. {result.format} to {result.output} in {result.seconds:.1f}s: {result.exported:,} exported, "
+            f"{result.without_model:,} without a model, {result.refused:,} cannot be converted",
+            family=result.family,
+            version=result.version,
+            format=result.format,
+            output=result.output,
+            exported=result.exported,
+            without_model=result.without_model,
+            refused=result.refused,
             seconds=round(result.seconds, 3),
         )
 

@@ -114,6 +114,31 @@ class ScoreResult:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """What came of an export; every group of the version is counted once.
+
+    Attributes:
+        family: name of the family.
+        version: number of the version.
+        format: what was written.
+        output: where it is.
+        exported: groups whose model was written.
+        without_model: groups that have none.
+        refused: groups whose model the format cannot hold.
+        seconds: wall time.
+    """
+
+    family: str
+    version: int
+    format: str
+    output: str
+    exported: int
+    without_model: int
+    refused: int
+    seconds: float
+
+
 class Reporter(Protocol):
     """Hears what happens while a command runs; families that are built at once report from their own threads."""
 
@@ -158,3 +183,6 @@ class Reporter(Protocol):
 
     def scoring_finished(self, result: ScoreResult) -> None:
         """All rows are written."""
+
+    def export_finished(self, result: ExportResult) -> None:
+        """The models of a family are written."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.launching import launched
+from modelfactory.commands.outputs import check_free, replaced
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import Reporter, ScoreResult
 from modelfactory.commands.selecting import Choice
@@ -86,7 +86,10 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
 
     def ready(workspace: Workspace) -> None:
         _check_output(wanted)
-        opened.append(_family(workspace, wanted))
+        from modelfactory.commands.published import published_family
+
+        mismatch = wanted.allow_version_mismatch
+        opened.append(published_family(workspace, wanted.family, wanted.version, allow_version_mismatch=mismatch))
         opened[0].chain(fallback=wanted.fallback)
 
     choice = Choice(only=[wanted.family])
@@ -148,27 +151,6 @@ def _run(spark: SparkSession, score: Callable[[], Counts]) -> Counts:
         message = f"the Spark job that scores failed: {error}"
         hint = "what Spark said is in target/logs/spark.log"
         raise BuildFailed(Diagnostic(code=Code.RUN_FAILED, message=message, help=hint)) from error
-
-
-def _family(workspace: Workspace, wanted: Scoring) -> Family:
-    """Return the version that scores.
-
-    Raises:
-        InputError: it was never built.
-    """
-    from modelfactory.serving.models import Trust
-    from modelfactory.serving.stores import ModelStore
-
-    names = [family.name for family in workspace.project.families]
-    if wanted.family not in names:
-        hint = did_you_mean(wanted.family, names)
-        raise input_error(Code.BAD_OPTION, f"no family `{wanted.family}` in the project", help=hint)
-    if workspace.store.manifest(wanted.family) is None:
-        message, hint = f"family `{wanted.family}` was never built", f"`mf build --select {wanted.family}` trains it"
-        raise input_error(Code.NOT_BUILT, message, help=hint)
-    packages = frozenset(workspace.project.spec.estimator_packages)
-    store = ModelStore(workspace.store, Trust(packages, wanted.allow_version_mismatch))
-    return store.family(wanted.family, version=wanted.version)
 
 
 def _settle(spark: SparkSession, family: Family) -> None:
@@ -250,9 +232,8 @@ def _check_output(wanted: Scoring) -> None:
     Raises:
         InputError: something is there.
     """
-    if wanted.mode == "error" and "://" not in wanted.output and Path(wanted.output).exists():
-        hint = "--mode overwrite replaces it, --mode append adds to it"
-        raise input_error(Code.BAD_OPTION, f"--output {wanted.output} exists", help=hint)
+    if wanted.mode == "error" and "://" not in wanted.output:
+        check_free(wanted.output, help="--mode overwrite replaces it, --mode append adds to it")
 
 
 @contextmanager
@@ -268,18 +249,6 @@ def _written(wanted: Scoring, run_id: str) -> Iterator[str]:
     if wanted.mode == "append":
         yield place.as_uri()
         return
-    draft, former = (place.with_name(f".{place.name}.{run_id}{end}") for end in ("", ".former"))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replaced(place, run_id) as draft:
         yield draft.as_uri()
-        if wanted.mode == "error":
-            _check_output(wanted)
-        if place.exists():
-            place.rename(former)
-        draft.rename(place)
-    finally:
-        for left in (draft, former):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+        _check_output(wanted)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from modelfactory.plan.steps import Feature
 from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
 from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
+from modelfactory.store.copying import copy_version
 from modelfactory.store.groups import read_groups
 from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import Manifest, VersionRecord
@@ -234,6 +236,17 @@ class VersionModels:
     def bytes(self) -> int:
         """Bytes of all models as they are stored."""
         return int(pc.sum(self.groups["model_bytes"]).as_py() or 0)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy the version, and what it needs of earlier ones, into a store of its own, byte for byte.
+
+        Args:
+            folder: the store's folder.
+
+        Raises:
+            InputError: a file is missing, or is not as it was published.
+        """
+        copy_version(self._store, self._manifest, self.record, self.model_versions, folder)
 
     def _version(self, number: int) -> VersionRecord:
         record = self._manifest.version(number)
