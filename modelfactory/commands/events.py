@@ -266,10 +266,11 @@ class Events:
         """Tell how the rows were answered."""
         served = ", ".join(f"{n:,} {name}" for name, n in result.served_by.items() if n)
         why = ", ".join(f"{reason} {n:,}" for reason, n in sorted(result.reasons.items(), key=lambda item: -item[1]))
+        said = f"Done. {counted(result.rows, 'row')} to {result.output} in {result.seconds:.1f}s: {served or 'nothing'}"
         self.tell(
             "scoring_finished",
-            f"Done. {counted(result.rows, 'row')} to {result.output} in {result.seconds:.1f}s: {served or 'nothing'}"
-            + (f" | {why}" if why else ""),
+            said + (f" | {why}" if why else ""),
+            text=said + (f"\n    {why}" if why else ""),
             family=result.family,
             version=result.version,
             output=result.output,
