@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app)(plan)
-    command(app)(build)
+    command(app, panel="Train")(plan)
+    command(app, panel="Train")(build)
 
 
 def plan(

@@ -15,7 +15,7 @@ _WIDTH = 88
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app, project=False)(explain)
+    command(app, project=False, panel="Write and check")(explain)
 
 
 def explain(

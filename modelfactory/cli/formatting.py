@@ -14,7 +14,7 @@ from modelfactory.diagnostics import InputError, counted
 
 def register(app: typer.Typer) -> None:
     """Make this function a command of an app."""
-    command(app, project=False)(fmt)
+    command(app, project=False, panel="Write and check")(fmt)
 
 
 def fmt(

@@ -14,8 +14,8 @@ from modelfactory.diagnostics import InputError
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app)(ls)
-    command(app)(show)
+    command(app, panel="Look at what is trained")(ls)
+    command(app, panel="Look at what is trained")(show)
 
 
 def ls(

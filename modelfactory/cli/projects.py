@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app, project=False)(init)
-    command(app)(debug)
-    command(app)(parse)
-    command(app)(compile)
+    command(app, project=False, panel="Write and check")(init)
+    command(app, panel="Write and check")(debug)
+    command(app, panel="Write and check")(parse)
+    command(app, panel="Write and check")(compile)
 
 
 def init(call: Invocation, folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")]) -> None:

@@ -12,7 +12,7 @@ from modelfactory.cli.running import CHANGES, Invocation, command
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app)(diff)
+    command(app, panel="Review")(diff)
 
 
 def diff(

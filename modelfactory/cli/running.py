@@ -88,7 +88,7 @@ def choice_of(
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, project: bool = True
+    app: typer.Typer, name: str | None = None, *, project: bool = True, panel: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a function a command of `mf`: with the options that all commands share, in one place.
 
@@ -98,6 +98,7 @@ def command(
         app: what it becomes a command of.
         name: its name, if it is not the function's.
         project: whether it works on a project, and takes the options that name one.
+        panel: heading under which `mf --help` lists it.
     """
 
     def registered(function: Callable[..., None]) -> Callable[..., None]:
@@ -114,7 +115,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name, cls=_Command)(run)
+        app.command(name, cls=_Command, rich_help_panel=panel)(run)
         return run
 
     return registered

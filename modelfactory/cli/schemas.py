@@ -24,7 +24,7 @@ class SchemaName(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app, project=False)(schema)
+    command(app, project=False, panel="Write and check")(schema)
 
 
 def schema(

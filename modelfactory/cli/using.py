@@ -36,8 +36,8 @@ class ExportMode(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app)(score)
-    command(app)(export)
+    command(app, panel="Use the models")(score)
+    command(app, panel="Use the models")(export)
 
 
 def score(

@@ -12,8 +12,8 @@ from modelfactory.cli.running import Invocation, choice_of, command
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
-    command(app)(rollback)
-    command(app)(prune)
+    command(app, panel="Versions")(rollback)
+    command(app, panel="Versions")(prune)
 
 
 def rollback(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from modelfactory.diagnostics import Code, did_you_mean, input_error
+from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error
 from modelfactory.plan.outcomes import Reason
 from modelfactory.serving.chain import Chain, chain_of
 from modelfactory.serving.frames import Frame
@@ -83,9 +83,15 @@ class ModelStore:
         """
         manifest = self._store.manifest(name) if _is_name(name) else None
         if manifest is None:
-            near = did_you_mean(name, self.families)
-            raise input_error(Code.NOT_BUILT, f"the store has no family `{name}`", help=near)
+            raise self._unknown(name)
         return Family(self, manifest, _version(manifest, version))
+
+    def _unknown(self, name: str) -> InputError:
+        place, families = self._store.place, self.families
+        if families:
+            return input_error(Code.NOT_BUILT, f"the store has no family `{name}`", help=did_you_mean(name, families))
+        near = "its store is the folder `store` in it" if "store" in place.folders("") else None
+        return input_error(Code.NOT_BUILT, f"no family was ever published at {place.shown()}", help=near)
 
     def _models(self, manifest: Manifest, record: VersionRecord) -> VersionModels:
         key = (manifest.family, record.run_id)
@@ -223,9 +229,14 @@ class Family:
             `probability` is a map.
 
         Raises:
+            TypeError: `rows` is something else.
             InputError: a column is missing, of another type, or has the name of one to be added; or a model may not be
                 loaded.
         """
+        if not hasattr(rows, "sparkSession"):
+            raise TypeError(
+                f"`score` takes a DataFrame of Spark, not {type(rows).__name__}; `predict` takes the others"
+            )
         from modelfactory.serving.scoring import score_frame
 
         return score_frame(self.chain(fallback=fallback), rows)
@@ -268,7 +279,7 @@ def _version(manifest: Manifest, number: int | None) -> VersionRecord:
     record = manifest.version(number)
     if record is None:
         known = ", ".join(str(version.number) for version in manifest.versions)
-        raise input_error(Code.NOT_BUILT, f"family `{manifest.family}` has no version {number}; it has {known}")
+        raise input_error(Code.NOT_BUILT, f"family `{manifest.family}` has no version {number}; its versions: {known}")
     return record
 
 
