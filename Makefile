@@ -8,11 +8,8 @@ demo: .venv/installed  ## Train six families on real flights and look at them
 	$(BIN)/mf build --project-dir projects/flights
 	$(BIN)/mf ls --project-dir projects/flights
 
-SPARK_TESTS := tests/spark tests/test_projects.py
-
 test: lint  ## Everything that must pass
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(SPARK_TESTS:%=--ignore=%)
-	$(BIN)/pytest $(SPARK_TESTS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-faults: .venv/tools  ## What takes minutes: builds that are killed, executors that are lost, a cluster
 	$(BIN)/pytest -m faults --numprocesses 2 --dist loadgroup

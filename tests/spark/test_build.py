@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LinearRegression
-from support import ROOT, RecordingReporter, workspace_of, write_project
+from support import RecordingReporter, workspace_of, write_project
 
+from modelfactory import open_store
 from modelfactory.commands.build import build
 from modelfactory.commands.inspect import list_families, list_groups
 from modelfactory.commands.report import FamilyResult
@@ -106,15 +106,11 @@ def test_a_folder_whose_name_looks_like_a_pattern(spark, tmp_path):
 @pytest.mark.parametrize(
     "estimator", ["LinearRegression", "{class: RandomForestRegressor, params: {n_estimators: 50}}"]
 )
-def test_a_model_is_read_as_the_documentation_says(spark, tmp_path, estimator):
+def test_a_model_is_loaded_however_it_is_stored(spark, tmp_path, estimator):
     folder = project(tmp_path, frame(x=90, y=12), estimator=estimator)
     run(folder, spark)
-    page = (ROOT / "docs/concepts.md").read_text(encoding="utf-8")
-    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "pickle.loads" in block)
-    code = code.replace("projects/flights/store/arr_delay_by_dest", str(folder / "store/sales"))
-    told: dict[str, Any] = {}
-    exec(code.replace('("dest", "=", "LAX")', '("shop", "=", "x")'), told)
-    assert told["model"].n_features_in_ == 2
+    model = open_store(folder / "store").family("sales").model(shop="x")
+    assert model.n_features_in_ == 2
 
 
 class TestOutcomes:
