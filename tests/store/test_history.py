@@ -70,6 +70,19 @@ def check_whole(store: Store, left: tuple[str, ...] = ()) -> None:
     assert (found.damages, found.leftovers) == ((), left)
 
 
+def test_a_manifest_that_leads_out_of_the_store_deletes_nothing(tmp_path: Path) -> None:
+    store, precious = Store(tmp_path / "store"), tmp_path / "precious" / "file"
+    publish_many(store, 2)
+    precious.parent.mkdir()
+    precious.touch()
+    manifest = tmp_path / "store/f/manifest.json"
+    text = manifest.read_text().replace("v000001-run1/", "../../precious/v000001-run1/")
+    manifest.write_text(text)
+    with pytest.raises(InputError, match="the manifest is damaged"):
+        prune(store, "f", keep=1, delete=True)
+    assert precious.exists()
+
+
 # Rolling back ---------------------------------------------------------------------------------------------------------
 
 
