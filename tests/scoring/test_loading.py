@@ -7,12 +7,14 @@ import copyreg
 import hashlib
 import inspect
 import io
+import json
 import os
 import pickle
 import struct
 import subprocess
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import metadata
@@ -545,6 +547,68 @@ def test_functions_of_an_allowed_package_are_refused_in_skops_too(package: Modul
     model.extra_ = package.run
     with pytest.raises(UnsafeModel, match="run"):
         load(encode_model(model, "skops").data, format="skops", packages=("a_foreign_package",))
+
+
+def rewritten(model: Any, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """A model that skops has written, with other attributes."""
+    before, after = zipfile.ZipFile(io.BytesIO(encode_model(model, "skops").data)), io.BytesIO()
+    with zipfile.ZipFile(after, "w") as archive:
+        for name in before.namelist():
+            content = before.read(name)
+            if name == "schema.json":
+                schema = json.loads(content)
+                change(schema["content"])
+                content = json.dumps(schema).encode()
+            archive.writestr(name, content)
+    return after.getvalue()
+
+
+def skops_number(content: str) -> dict[str, Any]:
+    return {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": content, "is_json": True}
+
+
+def test_an_object_of_skops_cannot_claim_to_be_memory_either() -> None:
+    model = line()
+    model.__dict__["__array_interface__"] = {"shape": (1,), "typestr": "<i8", "data": (8, False), "version": 3}
+    with pytest.raises(UnsafeModel, match="__array_interface__"):
+        load(encode_model(model, "skops").data, format="skops")
+    model = line()
+    model.names_ = {"__a": 1, np.int64(3): 2.0, 2.5: None, np.str_("b"): "c", True: [1]}
+    assert load(encode_model(model, "skops").data, format="skops").names_ == model.names_
+
+
+def test_names_cannot_hide_in_what_skops_takes_for_others() -> None:
+    def call(attributes: dict[str, Any]) -> None:
+        """Make keys by a call of `slice`."""
+        attributes["key_types"]["content"][0] |= {"__class__": "slice"}
+
+    def other(attributes: dict[str, Any]) -> None:
+        """Make keys by what has the number of `str` and is something else."""
+        attributes["content"]["tol"]["__id__"] = attributes["key_types"]["content"][0]["__id__"]
+
+    def others(attributes: dict[str, Any]) -> None:
+        """Make keys by what has the number of a list of types and is a list of others."""
+        types = attributes["key_types"]
+        attributes["content"]["tol"] = types | {"content": [types["content"][0] | {"__class__": "slice", "__id__": 1}]}
+
+    def hidden(attributes: dict[str, Any]) -> None:
+        attributes["content"]["tol"] = skops_number('{"__class__": 1}')
+
+    for change, said in (
+        (call, "keys are made"),
+        (other, "under one number"),
+        (others, "under one number"),
+        (hidden, "a dict or a list"),
+    ):
+        with pytest.raises(UnsafeModel, match=said):
+            load(rewritten(line(), change), format="skops")
+
+
+def test_methods_are_refused_in_skops_too() -> None:
+    model = line()
+    model.extra_ = np.arange(3).tofile
+    with pytest.raises(UnsafeModel, match="tofile"):
+        load(encode_model(model, "skops").data, format="skops")
 
 
 def test_without_skops_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
