@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Format = Literal["mlflow", "onnx", "joblib", "sql"]
 EXTRAS: Mapping[str, str] = {"mlflow": "mlflow", "onnx": "skl2onnx"}
 """Formats that need an extra of the same name, and the module that tells whether it is installed."""
+_MARKS = ("MLmodel", "index.parquet", "score.sql")
+"""Files by which a folder is known to be an export."""
 _MOST_REASONS = 3
 
 
@@ -102,6 +104,13 @@ def _check_output(wanted: Exporting) -> None:
         )
     if not wanted.overwrite:
         check_free(wanted.output, help="--mode overwrite replaces it")
+    folder = Path(wanted.output)
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / mark).is_file() for mark in _MARKS):
+        raise input_error(
+            Code.BAD_OPTION,
+            f"--output {wanted.output} is a folder that no export has written, and stays as it is",
+            help="name another, or one that is empty",
+        )
 
 
 def _check_installed(format: Format) -> None:

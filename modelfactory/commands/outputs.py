@@ -40,15 +40,12 @@ def replaced(place: Path, name: str) -> Iterator[Path]:
         yield draft
         if place.exists():
             place.rename(former)
-        try:
-            draft.rename(place)
-        except OSError:
-            if former.exists():
-                former.rename(place)
-            raise
+        draft.rename(place)
     finally:
+        if former.exists() and not place.exists():  # the work failed between, or was interrupted
+            former.rename(place)
         for left in (draft, former):
-            if left.is_dir():
+            if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)

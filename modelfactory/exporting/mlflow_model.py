@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator
@@ -20,8 +21,9 @@ from modelfactory.store.manifest import VersionRecord
 
 CODE = Path(__file__).with_name("routed.py")
 _NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-_NOT_TO_INSTALL = {"python", "pyspark"}
-"""What a version records besides packages that its models need."""
+_TO_INSTALL = ("joblib", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+"""What models need of what a version records. Whoever can write into a store must not tell others what to install."""
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]*")
 _OUTPUT = {"double": "double", "bigint": "long", "boolean": "boolean", "string": "string"}
 
 
@@ -86,8 +88,9 @@ def _quiet_mlflow() -> Iterator[Any]:
 
 def requirements(record: VersionRecord) -> list[str]:
     """Return the packages that the models need, in the versions that have fitted them, and this one."""
-    pinned = {name: version for name, version in record.libraries.items() if name not in _NOT_TO_INSTALL}
-    return [*(f"{name}=={version}" for name, version in sorted(pinned.items())), f"modelfactory-spark=={__version__}"]
+    recorded = [(name, record.libraries.get(name, "")) for name in _TO_INSTALL]
+    pinned = [f"{name}=={version}" for name, version in recorded if _VERSION.fullmatch(version)]
+    return [*pinned, f"modelfactory-spark=={__version__}"]
 
 
 def _signature(chain: Chain) -> Any:

@@ -11,10 +11,12 @@ import functools
 import hashlib
 import importlib
 import io
+import json
 import pickle
 import struct
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata, resources
@@ -239,6 +241,7 @@ def _load_skops(data: bytes, foreign: frozenset[str]) -> Any:
     except ImportError as error:
         message = "the model is written by skops, which is not installed: pip install 'modelfactory-spark[skops]'"
         raise BrokenModel(message) from error
+    _check_schema(data)
     admitted = _admitting(foreign)
     types = skops.get_untrusted_types(data=data)
     for written in types:
@@ -249,3 +252,68 @@ def _load_skops(data: bytes, foreign: frozenset[str]) -> Any:
         if package in foreign and not _is_own_class(getattr(importlib.import_module(module), name, None), package):
             raise Refused(f"it names `{written}`, which is no class of `{package}`", module, name)
     return skops.loads(data, trusted=types)
+
+
+_KEY_TYPES = frozenset(
+    [f"builtins.{kind.__name__}" for kind in (bool, float, int, str)]
+    + [
+        f"numpy.{kind.__name__}"
+        for kind in set(np.sctypeDict.values())
+        if issubclass(kind, (np.number, np.bool_, np.str_))
+    ]
+)
+"""Types of the keys of dicts: skops calls them."""
+
+
+def _check_schema(data: bytes) -> None:
+    """Check what a model of skops sets and calls; skops itself looks at the types alone.
+
+    Raises:
+        Refused: it does what no model does that skops has written.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        pending = [json.loads(archive.read("schema.json"))]
+    kinds: dict[Any, tuple[Any, ...]] = {}
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        if not isinstance(item, dict):
+            continue
+        pending += item.values()
+        loader = item.get("__loader__")
+        if not isinstance(loader, str):
+            name = next((name for name, value in item.items() if name[:2] == "__" and not _is_plain(value)), None)
+            if name is not None:
+                raise Refused(f"it sets `{name}`, by which Python and NumPy know what an object is", "", name)
+            continue
+        kind = _kind(item)
+        if kinds.setdefault(item.get("__id__"), kind) != kind and item.get("__id__") is not None:
+            raise Refused("it has two things under one number")
+        if loader == "JsonNode" and not _is_plain(item):
+            raise Refused("it has a dict or a list where skops writes a number or a text")
+        if loader == "DictNode" and not _has_plain_keys(item["key_types"]):
+            raise Refused("it has a dict whose keys are made by what makes no keys")
+
+
+def _kind(node: Any) -> tuple[Any, ...]:
+    """Return what a node makes, and a list of what."""
+    if not isinstance(node, dict):
+        return ()
+    inside = map(_kind, node["content"]) if node.get("__loader__") == "ListNode" else ()
+    return node.get("__loader__"), node.get("__module__"), node.get("__class__"), *inside
+
+
+def _is_plain(node: Any) -> bool:
+    """Tell whether a node of skops is a number, a text or None."""
+    if not isinstance(node, dict) or node.get("__loader__") != "JsonNode":
+        return False
+    return not isinstance(json.loads(node["content"]), (dict, list))
+
+
+def _has_plain_keys(types: Any) -> bool:
+    """Tell whether the types of a dict's keys are Python's or NumPy's numbers and texts."""
+    return types["__loader__"] == "ListNode" and all(
+        node["__loader__"] == "TypeNode" and f"{node['__module__']}.{node['__class__']}" in _KEY_TYPES
+        for node in types["content"]
+    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from struct import Struct
@@ -63,11 +64,19 @@ class _Global:
 
 @dataclass(slots=True, eq=False)
 class _Made:
-    """Stands for an object that the pickle makes: of a dtype, the letter of its kind and its size in bytes."""
+    """Stands for an object that the pickle makes.
+
+    Attributes:
+        maker: what it is made by.
+        kind: of a dtype or a scalar, the letter of its kind.
+        itemsize: of a dtype, its size in bytes.
+        built: whether its state was set.
+    """
 
     maker: tuple[str, str]
     kind: str = ""
     itemsize: int = 0
+    built: bool = False
 
 
 class _List(list[Any]):
@@ -75,7 +84,13 @@ class _List(list[Any]):
 
 
 class _Dict(list[Any]):
-    """Stands for a dict, and holds its keys and values in turn."""
+    """Stands for a dict, and holds its keys and values in turn.
+
+    Attributes:
+        sealed: whether a dtype keeps it as the table of its fields, which were checked.
+    """
+
+    sealed = False
 
 
 class _Opaque:
@@ -92,6 +107,7 @@ _MAPPINGS = {("sklearn.utils._bunch", "Bunch"), ("collections", "OrderedDict"), 
 _TYPE = re.compile(r"[biufc]\d{1,2}|O8?|[SUV]\d{1,9}")
 _POINTERS = 1 | 2 | 4
 """Flags of a dtype that make NumPy take its memory for addresses of objects."""
+_NO_FRAME = sys.maxsize
 _U2, _I4, _U4, _U8 = Struct("<H"), Struct("<i"), Struct("<I"), Struct("<Q")
 
 
@@ -110,8 +126,12 @@ def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915, one
     stack: list[Any] = []
     memo: list[Any] = []
     push, pop, remember = stack.append, stack.pop, memo.append
-    at, end = 0, len(data)
+    at, end, frame_end = 0, len(data), _NO_FRAME
     while True:  # the most frequent instructions first: this is most of the time that loading a small model takes
+        if at >= frame_end:
+            if at > frame_end:  # the unpickler would skip what is left of the frame, and read other instructions
+                raise Refused("it has an instruction that goes on behind its frame")
+            frame_end = _NO_FRAME
         code = data[at]
         at += 1
         if code == 0x94:  # MEMOIZE
@@ -163,7 +183,10 @@ def check_pickle(data: bytes, admitted: Admitted) -> None:  # noqa: PLR0915, one
                 _to_mark(stack)
                 push(_OPAQUE)
             elif code == 0x95:  # FRAME
+                if frame_end != _NO_FRAME:
+                    raise Refused("it has a frame in a frame")
                 at += 8
+                frame_end = at + _U8.unpack_from(data, at - 8)[0]
             elif code == 0x80 and data[at] in (4, 5):  # PROTO
                 at += 1
             else:
@@ -255,10 +278,23 @@ def _set_items(stack: list[Any], items: list[Any]) -> None:
     if type(target) is not _Dict and not mapping:
         raise Refused("it sets items of what is no dict")
     for index, key in enumerate(items[::2]):
-        if type(key) is str and key.startswith("__") and type(items[2 * index + 1]) is not int:
+        if type(key) is str and key.startswith("__") and not _is_number(items[2 * index + 1]):
             raise Refused(f"it sets `{key}`, by which Python and NumPy know what an object is", "", key)
+        if _is_hidden_text(key) and not _is_number(items[2 * index + 1]):
+            raise Refused("it sets what has a text of NumPy for its name, which may be any name")
     if type(target) is _Dict:
+        if target.sealed:
+            raise Refused("it changes the fields of a dtype behind its back")
         target += items
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or value is _OPAQUE or (type(value) is _Made and value.maker == _SCALAR)
+
+
+def _is_hidden_text(key: Any) -> bool:
+    """Tell whether a key is a text whose letters are not known here; NumPy's texts are equal to Python's."""
+    return type(key) is _Made and key.maker == _SCALAR and key.kind == "U"
 
 
 def _made(maker: Any, arguments: Any, use: str) -> _Made:
@@ -318,8 +354,11 @@ def _is_buffer(_: _Made, *arguments: Any) -> bool:
     )
 
 
-def _is_scalar(_: _Made, *arguments: Any) -> bool:
-    return len(arguments) == 2 and arguments[1] is _BYTES and _kind(arguments[0]) in _SIMPLE
+def _is_scalar(made: _Made, *arguments: Any) -> bool:
+    if len(arguments) != 2 or arguments[1] is not _BYTES or _kind(arguments[0]) not in _SIMPLE:
+        return False
+    made.kind = _kind(arguments[0])
+    return True
 
 
 def _is_random(_: _Made, *arguments: Any) -> bool:
@@ -365,6 +404,9 @@ def _check_state(target: Any, state: Any) -> None:
     if type(target) is not _Made:
         raise Refused("it sets the state of what has none")
     key = target.maker
+    if target.built:  # others may have its memory by now
+        raise Refused(f"it sets the state of an object of `{key[0]}.{key[1]}` twice", *key)
+    target.built = True
     if key[0][:5] != "numpy":
         return
     honest = True
@@ -412,12 +454,13 @@ def _is_dtype_state(dtype: _Made, state: tuple[Any, ...]) -> bool:
             return False
         if type(field[1]) is not int or not 0 <= field[1] <= dtype.itemsize - field[0].itemsize:
             return False
+    fields.sealed = True  # NumPy keeps this very dict
     return True
 
 
 def _kind(dtype: Any) -> str:
     """Return the letter of a dtype's kind; nothing where there is no dtype."""
-    return dtype.kind if type(dtype) is _Made else ""
+    return dtype.kind if type(dtype) is _Made and dtype.maker == _DTYPE else ""
 
 
 def _names(value: Any, name: str) -> bool:

@@ -55,7 +55,7 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True)
 class MovedGroup:
-    """A group whose metric moved far: its key, the metric in both versions, and the rows it was measured on."""
+    """A group whose metric moved far: its key, the metric in both versions, and the rows that it had in both."""
 
     key: Mapping[str, Any]
     old: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,12 @@ from modelfactory.diagnostics import Code, input_error
 
 SCHEMA = 1
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""Name of a family, which is a folder of the store. Whoever can write a manifest must not lead out of the store what
+reads, copies or deletes by it."""
+_FILE = r"^v[0-9]+-[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*$"
+"""A file in a table in the folder of a version."""
 
 
 class Record(BaseModel):
@@ -29,7 +35,7 @@ class Record(BaseModel):
 class FileRecord(Record):
     """One file of a version; `path` is relative to the folder of the name under which it was published."""
 
-    path: str
+    path: str = Field(pattern=_FILE)
     table: str
     rows: int
     bytes: int
@@ -140,7 +146,7 @@ class VersionRecord(Record):
     meaning: MeaningRecord | None = None
     sources: list[dict[str, Any]] = []
     refs: dict[str, int] = {}
-    family: str | None = None
+    family: FolderName | None = None
     fingerprints: Fingerprints
     group_by: list[str]
     label: str | None
@@ -190,7 +196,7 @@ class Manifest(Record):
     """
 
     manifest_schema: int = Field(SCHEMA, alias="schema")
-    family: str
+    family: FolderName
     current: int
     revision: int = 0
     versions: list[VersionRecord]

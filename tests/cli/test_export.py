@@ -68,6 +68,19 @@ def test_what_is_there_stays_unless_it_is_to_be_replaced(project: Path, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "project"]
 
 
+def test_only_an_export_is_replaced_and_no_other_folder(project: Path) -> None:
+    publish(store(project), "f", TEXT, GROUPS)
+    for folder in (project, store(project), project.parent):
+        refused = mf(project, "-f", "joblib", "-o", str(folder), "--mode", "overwrite")
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "no export has written" in refused.stderr
+    assert (project / "mf_project.yml").exists()
+    out = project.parent / "out"
+    out.mkdir()
+    for form in ("sql", "joblib"):
+        assert mf(project, "-f", form, "-o", str(out), "--mode", "overwrite").exit_code == 0
+
+
 def test_models_that_cannot_be_converted_are_told_and_counted(project: Path, tmp_path: Path) -> None:
     whole = fitted(SPLINES[0].model, sample_rows(), sample_label(sample_rows()))
     publish(store(project), "f", TEXT, [*GROUPS, *SPLINES], fallback="global", global_model=whole)

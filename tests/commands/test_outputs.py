@@ -19,6 +19,33 @@ def test_a_folder_takes_the_place_of_a_file(tmp_path: Path) -> None:
     assert list(place.parent.iterdir()) == [place]
 
 
+def test_an_interrupt_between_the_renames_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, rename = tmp_path / "out", Path.rename
+    place.write_text("precious", encoding="utf-8")
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == ".out.run":
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), replaced(place, "run") as draft:
+        draft.write_text("new", encoding="utf-8")
+    assert place.read_text(encoding="utf-8") == "precious"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    folder, place = tmp_path / "folder", tmp_path / "out"
+    folder.mkdir()
+    place.symlink_to(folder)
+    with replaced(place, "run") as draft:
+        draft.mkdir()
+    assert folder.is_dir()
+    assert not place.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [folder, place]
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_what_was_there_is_there_still_where_the_work_fails(made: bool, tmp_path: Path) -> None:
     place = tmp_path / "out"

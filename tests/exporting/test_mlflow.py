@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeRegressor
 import modelfactory as mf
 from modelfactory.diagnostics import InputError
 from modelfactory.exporting.exported import Exported
-from modelfactory.exporting.mlflow_model import write_mlflow
+from modelfactory.exporting.mlflow_model import requirements, write_mlflow
 from modelfactory.store.store import store_at
 from modelfactory.store.verifying import verify_store
 
@@ -142,6 +142,19 @@ def test_it_says_what_it_is_and_what_it_needs(root: Path, tmp_path: Path, capfd:
         "scikit-learn==1.2.3",
         f"modelfactory-spark=={mf.__version__}",
     ]
+
+
+def test_a_manifest_does_not_tell_others_what_to_install(root: Path) -> None:
+    libraries = {
+        "scikit-learn": "1.2.3",
+        "evil": "1",
+        "--index-url=http://evil": "",
+        "numpy": "1 --pre",
+        "scipy": "1.0\nx",
+    }
+    publish(root, "f", TEXT, sample_groups(LinearRegression(), ["a"]), libraries=libraries)
+    family = mf.open_store(root, allow_version_mismatch=True).family("f")
+    assert requirements(family.record) == ["scikit-learn==1.2.3", f"modelfactory-spark=={mf.__version__}"]
 
 
 def test_a_run_of_a_local_tracking_store_holds_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

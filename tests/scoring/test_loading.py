@@ -7,12 +7,14 @@ import copyreg
 import hashlib
 import inspect
 import io
+import json
 import os
 import pickle
 import struct
 import subprocess
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import metadata
@@ -247,10 +249,41 @@ def test_an_object_cannot_claim_to_be_memory() -> None:
         load(pickle.dumps(model, protocol=5))
 
 
+def test_a_name_cannot_hide_in_a_text_of_numpy() -> None:
+    model = line()
+    memory = {"shape": (1,), "typestr": "<i8", "data": (8, False), "version": 3}
+    model.__dict__[np.str_("__array_interface__")] = memory
+    with pytest.raises(UnsafeModel, match="text of NumPy"):
+        load(pickle.dumps(model, protocol=5))
+    counts = {np.str_("__a"): 1, np.str_("b"): 2.0, np.str_("c"): np.int64(3)}
+    assert load(pickle.dumps(counts, protocol=5)) == counts
+
+
+def test_no_instruction_goes_on_behind_its_frame() -> None:
+    inside, behind = b"\x8c\x02a", b"bc."  # reads `ab`, then `c`; the unpickler drops `a` and reads `bc`
+    with pytest.raises(UnsafeModel, match="behind its frame"):
+        load(b"\x80\x05\x95" + struct.pack("<Q", len(inside)) + inside + behind)
+    inner = b"\x95" + struct.pack("<Q", 1) + b"N"
+    with pytest.raises(UnsafeModel, match="frame in a frame"):
+        load(b"\x80\x05\x95" + struct.pack("<Q", len(inner)) + inner + b".")
+    assert load(b"\x80\x05\x95" + struct.pack("<Q", 3) + b"\x8c\x01a" + b".") == "a"
+
+
+def test_models_of_many_frames_load() -> None:
+    names = {f"{i:060d}": i for i in range(3000)}
+    data = pickle.dumps([names, b"x" * 100_000, names], protocol=5)
+    assert data.count(b"\x95") > 3
+    assert load(data) == [names, b"x" * 100_000, names]
+
+
 DTYPE = named("numpy", "dtype")
 ZERO = b"K\x00"
 OBJECT = DTYPE + text("O8") + b"\x89\x88\x87R"
 DOUBLE = DTYPE + text("f8") + b"\x89\x88\x87R"
+FIELDS = (
+    DTYPE + text("V8") + b"\x89\x88\x87R(K\x03" + text("|") + b"N" + text("a") + b"\x85}\x94" + text("a") + DOUBLE
+    + b"K\x00\x86sK\x08K\x01K\x10tb"
+)  # fmt: skip
 
 
 def array(state: bytes) -> bytes:
@@ -275,6 +308,10 @@ def array(state: bytes) -> bytes:
         # A structure whose field lies behind its end.
         DTYPE + text("V8") + b"\x89\x88\x87R(K\x03" + text("|") + b"N" + text("a") + b"\x85}" + text("a") + DOUBLE
         + b"K\x04\x86sK\x08K\x01K\x10tb",
+        # A structure whose field is exchanged once it was looked at.
+        FIELDS + b"h\x00" + text("a") + OBJECT + b"K\x00\x86s",
+        # An array whose memory goes when it is made anew, whoever has looked at it.
+        array(b"(K\x01K\x01\x85" + DOUBLE + b"\x89C\x08AAAAAAAAt") + b"(K\x01K\x00\x85" + DOUBLE + b"\x89C\x00tb",
         # Memory that is taken for an array when NumPy's class itself is called.
         named("numpy", "ndarray") + b"K\x01\x85\x85R",
         named("numpy._core.multiarray", "_reconstruct") + named("numpy", "ndarray") + b"M\xff\xff\x85C\x01O\x87R",
@@ -510,6 +547,68 @@ def test_functions_of_an_allowed_package_are_refused_in_skops_too(package: Modul
     model.extra_ = package.run
     with pytest.raises(UnsafeModel, match="run"):
         load(encode_model(model, "skops").data, format="skops", packages=("a_foreign_package",))
+
+
+def rewritten(model: Any, change: Callable[[dict[str, Any]], Any]) -> bytes:
+    """A model that skops has written, with other attributes."""
+    before, after = zipfile.ZipFile(io.BytesIO(encode_model(model, "skops").data)), io.BytesIO()
+    with zipfile.ZipFile(after, "w") as archive:
+        for name in before.namelist():
+            content = before.read(name)
+            if name == "schema.json":
+                schema = json.loads(content)
+                change(schema["content"])
+                content = json.dumps(schema).encode()
+            archive.writestr(name, content)
+    return after.getvalue()
+
+
+def skops_number(content: str) -> dict[str, Any]:
+    return {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": content, "is_json": True}
+
+
+def test_an_object_of_skops_cannot_claim_to_be_memory_either() -> None:
+    model = line()
+    model.__dict__["__array_interface__"] = {"shape": (1,), "typestr": "<i8", "data": (8, False), "version": 3}
+    with pytest.raises(UnsafeModel, match="__array_interface__"):
+        load(encode_model(model, "skops").data, format="skops")
+    model = line()
+    model.names_ = {"__a": 1, np.int64(3): 2.0, 2.5: None, np.str_("b"): "c", True: [1]}
+    assert load(encode_model(model, "skops").data, format="skops").names_ == model.names_
+
+
+def test_names_cannot_hide_in_what_skops_takes_for_others() -> None:
+    def call(attributes: dict[str, Any]) -> None:
+        """Make keys by a call of `slice`."""
+        attributes["key_types"]["content"][0] |= {"__class__": "slice"}
+
+    def other(attributes: dict[str, Any]) -> None:
+        """Make keys by what has the number of `str` and is something else."""
+        attributes["content"]["tol"]["__id__"] = attributes["key_types"]["content"][0]["__id__"]
+
+    def others(attributes: dict[str, Any]) -> None:
+        """Make keys by what has the number of a list of types and is a list of others."""
+        types = attributes["key_types"]
+        attributes["content"]["tol"] = types | {"content": [types["content"][0] | {"__class__": "slice", "__id__": 1}]}
+
+    def hidden(attributes: dict[str, Any]) -> None:
+        attributes["content"]["tol"] = skops_number('{"__class__": 1}')
+
+    for change, said in (
+        (call, "keys are made"),
+        (other, "under one number"),
+        (others, "under one number"),
+        (hidden, "a dict or a list"),
+    ):
+        with pytest.raises(UnsafeModel, match=said):
+            load(rewritten(line(), change), format="skops")
+
+
+def test_methods_are_refused_in_skops_too() -> None:
+    model = line()
+    model.extra_ = np.arange(3).tofile
+    with pytest.raises(UnsafeModel, match="tofile"):
+        load(encode_model(model, "skops").data, format="skops")
 
 
 def test_without_skops_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,37 @@ def test_unknown_keys_are_ignored_on_every_level() -> None:
     assert read_manifest(json.dumps(data), place="m") == manifest(3, current=3)
 
 
+OUTSIDE = [
+    "../../x/y",
+    "v1-r/../../x",
+    "v1-r/groups/..",
+    "/etc/v1-r/x",
+    "v1-../groups/../x",
+    "v1-r/x",
+    "x/y/z",
+    "",
+    "v1-r",
+]
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, "v1-r/groups/p\n", "v1-r/gro\\ups/p", "v1-r/groups/x/../../.."])
+def test_no_file_leads_out_of_the_folder_of_its_version(path: str) -> None:
+    data = json.loads(written())
+    data["versions"][0]["files"][0]["path"] = path
+    with pytest.raises(InputError, match="the manifest is damaged"):
+        read_manifest(json.dumps(data), place="m")
+
+
+@pytest.mark.parametrize("name", ["..", "../g", "/tmp", "a/b", "", ".", "f\n"])
+def test_no_family_leads_out_of_the_store(name: str) -> None:
+    with pytest.raises(InputError, match="the manifest is damaged"):
+        read_manifest(written(family=name), place="m")
+    data = json.loads(written())
+    data["versions"][0]["family"] = name
+    with pytest.raises(InputError, match="the manifest is damaged"):
+        read_manifest(json.dumps(data), place="m")
+
+
 def test_a_later_schema_is_refused_with_advice() -> None:
     with pytest.raises(InputError, match=f"has schema {SCHEMA + 1}") as caught:
         read_manifest(written(schema=SCHEMA + 1), place="store/f/manifest.json")
