@@ -45,8 +45,8 @@ class Bars:
 
     def count(self, family: str, rows: int) -> None:
         """Say how many rows are done, of which the end is not known."""
-        rate = rows / max(time.monotonic() - self.began.setdefault(family, time.monotonic()), 1.0)
-        self.progress.update(self.tasks[family], said=f"{rows:,} rows" + (f", {rate:,.0f} a second" if rows else ""))
+        seconds = time.monotonic() - self.began.setdefault(family, time.monotonic())
+        self.progress.update(self.tasks[family], said=f"{f'{rows:,} rows written, ' if rows else ''}{seconds:.0f} s")
 
     def end(self, family: str) -> None:
         """Take the bar away."""

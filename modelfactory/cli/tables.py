@@ -209,8 +209,7 @@ def _beside_global(
 
 def _global_status(model: GlobalModelRecord) -> Text:
     text = Text(model.status, style=_style_of(model.status))
-    test = f"+{model.n_test:,}" if model.n_test else ""
-    return text.append(f"\n{model.n_train:,}{test} of {model.n_rows:,} rows") if model.n_train else text
+    return text.append(f"\nfitted on {model.n_train:,} rows") if model.n_train else text
 
 
 def _global_result(model: GlobalModelRecord) -> Text | None:

@@ -47,7 +47,9 @@ def score(
         str, typer.Option("--input", "-i", help="A declared source, a path, a URL, or a table of Spark's catalog.")
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="Path or URL of the folder to write.")],
-    version: Annotated[int | None, typer.Option("--version", help="Number of the version; the current one.")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="Number of the version; by default the current one.")
+    ] = None,
     where: Annotated[
         str | None, typer.Option("--where", help="Spark SQL predicate: rows of the input that fail it are not scored.")
     ] = None,
@@ -100,7 +102,9 @@ def export(
     family: Annotated[str, typer.Argument(help="Name of the family.")],
     form: Annotated[ExportFormat, typer.Option("--format", "-f", help="What to write.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Path of the folder, or of the file of joblib.")],
-    version: Annotated[int | None, typer.Option("--version", help="Number of the version; the current one.")] = None,
+    version: Annotated[
+        int | None, typer.Option("--version", help="Number of the version; by default the current one.")
+    ] = None,
     mode: Annotated[
         ExportMode, typer.Option("--mode", help="What becomes of what is at the output already.")
     ] = ExportMode.ERROR,

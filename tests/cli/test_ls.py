@@ -418,7 +418,7 @@ FAILED = GlobalModelRecord(status="failed", n_rows=9, error_type="ValueError", e
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        (TRAINED, ["global model trained", "80,000+20,000 of 1,000,000 rows", "rmse 17 (40)"]),
+        (TRAINED, ["global model trained", "fitted on 80,000 rows", "rmse 17 (40)"]),
         (FAILED, ["global model failed", "ValueError: [bold]bad[/bold]"]),
         (GlobalModelRecord(status="one_class", n_rows=9), ["global model one_class"]),
     ],

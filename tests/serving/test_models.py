@@ -107,7 +107,9 @@ def test_a_number_that_no_column_holds_is_only_unseen(tmp_path: Path, key: Any) 
     assert caught.value.reason == "unseen"
 
 
-@pytest.mark.parametrize("key", [1, b"a", ["a"], {"a": 1}, DAY, object(), {1, 2}, [1, "a"], "\ud800"], ids=lambda key: type(key).__name__)
+@pytest.mark.parametrize(
+    "key", [1, b"a", ["a"], {"a": 1}, DAY, object(), {1, 2}, [1, "a"], "\ud800"], ids=lambda key: type(key).__name__
+)
 def test_a_key_of_another_kind_is_told(tmp_path: Path, key: Any) -> None:
     publish(tmp_path, "f", TEXT, sample_groups(LinearRegression(), ["a"]))
     with pytest.raises(InputError, match=r"MF303.*`f` `k` is string"):
