@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,7 @@ class Frame:
         Raises:
             InputError: with all that are missing, or stand twice.
         """
-        names = [str(name) for name in self._names]
-        wrong = []
+        names, wrong = self._names, []
         for name, role in wanted.items():
             if names.count(name) != 1:
                 what = "is not a column" if name not in names else "stands twice among the columns"
@@ -58,21 +57,24 @@ class Frame:
             raise InputError(*wrong)
 
     @property
-    def _names(self) -> Iterable[Any]:
-        return self._data.columns if isinstance(self._data, pd.DataFrame) else self._data.schema.names
+    def _names(self) -> list[str]:
+        names = self._data.columns if isinstance(self._data, pd.DataFrame) else self._data.schema.names
+        return [str(name) for name in names]
 
     def column(self, name: str) -> pa.Array:
         """Return one column as Arrow has it; NaN of pandas is null, and a column without any value has no type.
 
         Raises:
-            InputError: its values are of several types.
+            InputError: its values are of several types, or fit no type.
         """
-        found = self._data[name] if isinstance(self._data, pd.DataFrame) else self._data.column(name)
+        place = self._names.index(name)  # a column of pandas may be called by a number
+        found = self._data.iloc[:, place] if isinstance(self._data, pd.DataFrame) else self._data.column(place)
         if isinstance(found, pd.Series):
             try:
                 found = pa.Array.from_pandas(found)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-                raise input_error(Code.COLUMN_TYPE, f"column `{name}` holds values of several types") from error
+            except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
+                message = f"column `{name}` holds values of several types, or some that no type can hold"
+                raise input_error(Code.COLUMN_TYPE, message) from error
         if isinstance(found, pa.ChunkedArray):
             found = found.combine_chunks()
         if found.null_count == len(found):

@@ -314,7 +314,7 @@ def _column(value: Any) -> pa.Array:
     """
     try:
         return pa.array([Decimal(value) if type(value) is int and abs(value) >= _LARGEST else value], from_pandas=True)
-    except (pa.ArrowException, UnicodeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
         raise KeyTypeDiffers(f"a {type(value).__name__} is in no column") from error
 
 

@@ -161,7 +161,7 @@ class Family:
         """
         return read_groups(self._store._store.files(self.name, self.record, "groups"))
 
-    def model(self, **key: Any) -> Any:
+    def model(self, /, **key: Any) -> Any:
         """Return the fitted estimator of one group; those loaded last are kept, so do not change it.
 
         Args:

@@ -152,6 +152,21 @@ def test_all_missing_columns_are_told_with_the_nearest_name(family: mf.Family) -
         family.predict(twice)
 
 
+@pytest.mark.parametrize("value", [2**70, Decimal("Infinity"), "\ud800"])
+def test_values_that_no_type_holds_are_told(family: mf.Family, value: Any) -> None:
+    rows = sample_rows(2, "a")
+    for column in ("k", FEATURES[0]):
+        odd = rows.assign(**{column: pd.Series([value, None], dtype=object)})
+        with pytest.raises(InputError, match=f"`{column}`"):
+            family.predict(odd)
+
+
+def test_columns_may_be_called_by_numbers(tmp_path: Path) -> None:
+    group = Group(key=("a",), model=LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]))
+    family = family_of(tmp_path, [group], features=["0"])
+    assert family.predict(pd.DataFrame({"k": ["a"], 0: [3.0]}))["prediction"].tolist() == pytest.approx([6.0])
+
+
 def test_a_key_column_of_another_kind_is_told(family: mf.Family) -> None:
     with pytest.raises(InputError, match=r"MF303.*`k` is string; here `k` is int64"):
         family.predict(mixed_rows().assign(k=1))
