@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, input_error
 
 
@@ -22,6 +23,26 @@ def check_free(output: str, *, help: str) -> None:
     """
     if Path(output).exists():
         raise input_error(Code.BAD_OPTION, f"--output {output} exists", help=help)
+
+
+def check_apart(output: str, workspace: Workspace) -> None:
+    """See that an output that is to be replaced takes nothing of the project with it.
+
+    Args:
+        output: a path as the user has written it.
+        workspace: the project.
+
+    Raises:
+        InputError: the project, its store, a family's folder there or the working directory is at the output, or in it.
+    """
+    place = Path(output).resolve()
+    store, kept = workspace.store.root, [workspace.project.root, Path.cwd()]
+    if isinstance(store, Path):
+        kept += [store, *(store / name for name in workspace.store.place.folders(""))]
+    for folder in kept:
+        if folder.resolve().is_relative_to(place):
+            message = f"--output {output} would take the place of {folder}, with all that is there"
+            raise input_error(Code.BAD_OPTION, message, help="name a folder that is not there yet")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.launching import launched
-from modelfactory.commands.outputs import check_free, replaced
+from modelfactory.commands.outputs import check_apart, check_free, replaced
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import Reporter, ScoreResult
 from modelfactory.commands.selecting import Choice
@@ -20,10 +20,12 @@ from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, did_you_mean, input_error
 from modelfactory.plan.compiler import source_read
 from modelfactory.plan.steps import SourceRead
+from modelfactory.project.variables import hide_environment
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from modelfactory.serving.chain import Chain
     from modelfactory.serving.stores import Family
     from modelfactory.spark.scoring import Counts
 
@@ -85,7 +87,8 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
     opened: list[Family] = []
 
     def ready(workspace: Workspace) -> None:
-        _check_output(wanted)
+        _check_output(wanted, workspace)
+        _source(workspace, wanted)
         from modelfactory.commands.published import published_family
 
         mismatch = wanted.allow_version_mismatch
@@ -104,11 +107,11 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
         def score() -> Counts:
             from modelfactory.spark.scoring import Output, write_scored
 
-            _settle(spark, family)
-            rows = _rows(spark, workspace, wanted)
             chain = family.chain(fallback=wanted.fallback)
+            _settle(spark, chain)
+            rows = _rows(spark, workspace, wanted)
             reporter.scoring_started(wanted.family, family.number, wanted.input)
-            with _written(wanted, launch.run.run_id) as url:
+            with _written(wanted, launch.run.run_id, workspace) as url:
                 return write_scored(
                     rows,
                     lambda given: family.score(given, fallback=wanted.fallback),
@@ -119,7 +122,7 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
                     report=report,
                 )
 
-        counts = _run(spark, score)
+        counts = _run(spark, score, lambda said: _hidden(said, workspace, wanted))
     if counts.read != counts.written:
         message = f"{counts.read:,} rows were read and {counts.written:,} written"
         raise BuildFailed(Diagnostic(code=Code.ACCOUNTING, message=message))
@@ -136,8 +139,13 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
     return result
 
 
-def _run(spark: SparkSession, score: Callable[[], Counts]) -> Counts:
+def _run(spark: SparkSession, score: Callable[[], Counts], hidden: Callable[[str], str]) -> Counts:
     """Score so that Ctrl-C ends it.
+
+    Args:
+        spark: the session.
+        score: does it.
+        hidden: takes the values of the environment out of what Spark says.
 
     Raises:
         BuildFailed: the Spark job failed.
@@ -148,17 +156,16 @@ def _run(spark: SparkSession, score: Callable[[], Counts]) -> Counts:
     try:
         return run_interruptibly(lambda _: score(), cancel=lambda: cancel_jobs(spark))
     except SparkFailed as error:
-        message = f"the Spark job that scores failed: {error}"
+        message = f"the Spark job that scores failed: {hidden(str(error))}"
         hint = "what Spark said is in target/logs/spark.log"
         raise BuildFailed(Diagnostic(code=Code.RUN_FAILED, message=message, help=hint)) from error
 
 
-def _settle(spark: SparkSession, family: Family) -> None:
+def _settle(spark: SparkSession, chain: Chain) -> None:
     """Give the session the settings that decide what rows mean, and larger batches where rows are numbers."""
     from modelfactory.spark.session import pin_settings
 
     pin_settings(spark)
-    chain = family.chain()
     if all(feature.kind == "numeric" for feature in chain.features) and not chain.gives_probability:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
 
@@ -170,7 +177,7 @@ def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFra
         InputError: it is not there, cannot be read, or the predicate cannot be.
     """
     from modelfactory.spark.errors import SPARK_ERRORS, reason
-    from modelfactory.spark.inputs import Finding, read_source
+    from modelfactory.spark.inputs import Finding, analysed, read_source
 
     source, root = _source(workspace, wanted), workspace.project.root if _declared(workspace, wanted) else Path.cwd()
     found = read_source(spark, source, root=root, environ=workspace.environ)
@@ -180,9 +187,14 @@ def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFra
     if wanted.where is None:
         return found
     try:
-        return found.where(wanted.where)
+        return analysed(found.where(wanted.where))
     except SPARK_ERRORS as error:
         raise input_error(Code.SPARK_SQL, f"--where: {reason(error)}") from error
+
+
+def _hidden(said: str, workspace: Workspace, wanted: Scoring) -> str:
+    """Put references back where Spark names what the input has of the environment."""
+    return hide_environment(said, " ".join(_source(workspace, wanted).texts), workspace.environ)
 
 
 def _declared(workspace: Workspace, wanted: Scoring) -> bool:
@@ -226,18 +238,22 @@ def _output_format(wanted: Scoring) -> str:
     return wanted.output_format or format_of(wanted.output) or "parquet"
 
 
-def _check_output(wanted: Scoring) -> None:
-    """See that the output is free, before Spark is waited for.
+def _check_output(wanted: Scoring, workspace: Workspace) -> None:
+    """See that the output may be written, before Spark is waited for.
 
     Raises:
-        InputError: something is there.
+        InputError: something is there that is not to go.
     """
-    if wanted.mode == "error" and "://" not in wanted.output:
+    if "://" in wanted.output:
+        return
+    if wanted.mode == "error":
         check_free(wanted.output, help="--mode overwrite replaces it, --mode append adds to it")
+    if wanted.mode == "overwrite":
+        check_apart(wanted.output, workspace)
 
 
 @contextmanager
-def _written(wanted: Scoring, run_id: str) -> Iterator[str]:
+def _written(wanted: Scoring, run_id: str, workspace: Workspace) -> Iterator[str]:
     """Give the block a place to write to, and put what is there in the output's place once the block is done.
 
     Spark would remove what was there before it writes; and a job that fails would leave neither.
@@ -245,10 +261,10 @@ def _written(wanted: Scoring, run_id: str) -> Iterator[str]:
     if "://" in wanted.output:
         yield wanted.output
         return
-    place = Path(wanted.output).absolute()
+    place = Path(wanted.output).resolve()
     if wanted.mode == "append":
-        yield place.as_uri()
+        yield f"file://{place}"
         return
     with replaced(place, run_id) as draft:
-        yield draft.as_uri()
-        _check_output(wanted)
+        yield f"file://{draft}"  # Spark takes what an URL escapes as it is written
+        _check_output(wanted, workspace)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import write_project
 
-from modelfactory.commands.outputs import replaced
+from modelfactory.commands.outputs import check_apart, replaced
+from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.selecting import Choice
+from modelfactory.commands.workspace import open_workspace
+from modelfactory.diagnostics import InputError
 
 
 def test_a_folder_takes_the_place_of_a_file(tmp_path: Path) -> None:
@@ -56,3 +61,16 @@ def test_what_was_there_is_there_still_where_the_work_fails(made: bool, tmp_path
             raise RuntimeError
     assert place.read_text(encoding="utf-8") == "precious"
     assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("output", ["..", ".", "../p/", "store", "store/price", "/"])
+def test_what_is_no_output_is_not_replaced(output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path / "p", {})
+    (tmp_path / "p" / "store" / "price").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "p")
+    options = ProjectOptions(project_dir=tmp_path / "p", variables={}, environ={})
+    workspace = open_workspace(options, Choice(), may_be_empty=True)
+    with pytest.raises(InputError, match="would take the place of"):
+        check_apart(output, workspace)
+    check_apart("store.parquet", workspace)
+    check_apart("../out", workspace)
