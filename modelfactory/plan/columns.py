@@ -14,6 +14,8 @@ from modelfactory.project.loading import Family, Project, Source
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.specs import FamilySpec
 
+INTERNAL_PREFIX = "_mf_"
+"""How names begin that are given to columns here, and no column of a user."""
 _NUMBER_OR_MOMENT = re.compile(
     r"tinyint|smallint|int|bigint|float|double|decimal\(\d+,\d+\)|boolean|date|timestamp|timestamp_ntz"
 )

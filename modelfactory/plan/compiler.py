@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
+from modelfactory.plan.columns import INTERNAL_PREFIX
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
@@ -34,8 +35,6 @@ from modelfactory.project.variables import as_text, resolve_variables
 
 if TYPE_CHECKING:
     from modelfactory.plan.rendering import SqlTemplateError
-
-INTERNAL_PREFIX = "_mf_"
 
 
 def compile_plan(

@@ -126,19 +126,25 @@ def read_source(
     """
     try:
         if source.table is not None:
-            return spark.table(resolve_environment(source.table, environ))
+            return analysed(spark.table(resolve_environment(source.table, environ)))
         place = None if source.path is None else resolve_environment(source.path, environ)
         if place is not None and source.format in FILE_FORMATS and "://" not in place:
             if not (root / place).exists() and not re.search(r"[*?\[{]", place):
                 return Finding(Code.MISSING_PATH, f"`{source.path}` does not exist", ("path",), source.name)
             place = local_url(root, place)
         options = {key: resolve_environment(value, environ) for key, value in source.options}
-        return spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place)
+        return analysed(spark.read.format(resolve_environment(source.format, environ)).options(**options).load(place))
     except SPARK_ERRORS as error:
         key = "table" if source.table is not None else "path"
         key = "format" if "data source" in reason(error) else key
         said = hide_environment(reason(error), " ".join(source.texts), environ)
         return Finding(Code.SPARK_SQL, f"Spark cannot read source `{source.name}`: {said}", (key,), source.name)
+
+
+def analysed(frame: DataFrame) -> DataFrame:
+    """Return a frame that Spark has looked at; a Spark Connect server says what is wrong only when it is asked."""
+    _ = frame.schema
+    return frame
 
 
 def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ: Mapping[str, str]) -> list[Finding]:
@@ -313,13 +319,29 @@ def as_double(column: Column, kind: T.DataType) -> Column:
         case T.TimestampType():
             return F.unix_micros(column).cast("double") / F.lit(1e6)
         case T.TimestampNTZType():
-            return F.unix_micros(column.cast("timestamp")).cast("double") / F.lit(1e6)
+            return _micros_without_zone(column).cast("double") / F.lit(1e6)
         case T.FloatType() | T.DoubleType():
             # NaN and null mean the same to scikit-learn; they must not be two different rows to a hash.
             number = column.cast("double")
             return F.when(~F.isnan(number), number)
         case _:
             return column.cast("double")
+
+
+def as_text(column: Column, kind: T.DataType) -> Column:
+    """Return a category as it travels to workers: as Spark writes it where the zone of the session is UTC."""
+    if isinstance(kind, T.TimestampType):
+        seconds = F.unix_micros(column).cast("decimal(20,0)") / F.lit(1_000_000)
+        column = F.lit("1970-01-01").cast("timestamp_ntz") + F.make_dt_interval(secs=seconds.cast("decimal(18,6)"))
+    return column.cast("string")
+
+
+def _micros_without_zone(column: Column) -> Column:
+    """Return microseconds since 1970-01-01 of a moment without a zone, whatever the zone of the session."""
+    minutes = F.hour(column) * F.lit(60) + F.minute(column)
+    micros = (F.extract(F.lit("SECOND"), column) * F.lit(1_000_000)).cast("bigint")
+    days = F.unix_date(column.cast("date")).cast("bigint")
+    return days * F.lit(86_400_000_000) + minutes.cast("bigint") * F.lit(60_000_000) + micros
 
 
 def _class_type(kind: T.DataType) -> ClassType:

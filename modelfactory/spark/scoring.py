@@ -19,14 +19,15 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import ArrowUDFType
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
-from modelfactory.plan.columns import Schema, check_uses, column_uses
+from modelfactory.plan.columns import INTERNAL_PREFIX, Schema, check_uses, column_uses
 from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason
 from modelfactory.plan.steps import Feature, quoted
 from modelfactory.scoring.worker import Scorer
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason, worker_reason
-from modelfactory.spark.inputs import as_double, inexact_number, literal
+from modelfactory.spark.inputs import as_double, as_text, inexact_number, literal
 from modelfactory.spark.progress import watched_rows
 
 _NUMBER, _BIN, _IS_ROW, _ANSWER, _SAID, _VERSION, _SERVED, _REASON = (
@@ -39,6 +40,8 @@ _NUMBER, _BIN, _IS_ROW, _ANSWER, _SAID, _VERSION, _SERVED, _REASON = (
     "_mf_served_by",
     "_mf_reason",
 )
+_HASHED = (T.NumericType, T.StringType, T.BooleanType, T.DateType, T.TimestampType, T.TimestampNTZType)
+"""Types that Spark can hash, among others; it cannot those that hold a map."""
 _MODEL = ("_mf_model", "_mf_format", "_mf_sha256")
 _LARGEST_BROADCAST = 2_000_000
 """Groups of a level that are sent to all executors; Spark decides about more."""
@@ -96,7 +99,7 @@ def scored(
         answered = _computed(joined, levels, types)
     else:
         fields = ["prediction " + answer, *(["probability map<string,double>"] if probability else []), "fault string"]
-        answered = _asked(joined, levels, features, types, scorer, ", ".join(fields), own, n_bins)
+        answered = _asked(joined, levels, features, types, scorer, ", ".join(fields), n_bins)
     numeric = [feature for feature in features if feature.kind == "numeric"]
     inexact = _any([inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric])
     asked = F.col(_NUMBER).isNotNull()
@@ -118,7 +121,6 @@ def _asked(
     types: Mapping[str, T.DataType],
     scorer: Scorer,
     answer: str,
-    own: Sequence[str],
     n_bins: int | None,
 ) -> DataFrame:
     """Let workers answer."""
@@ -128,7 +130,8 @@ def _asked(
         score = F.arrow_udf(scorer, answer, ArrowUDFType.SCALAR_ITER)  # type: ignore[attr-defined]
     if n_bins is None:
         return rows.withColumn(_ANSWER, score(_NUMBER, *travel.values()))
-    met = _met(rows.withColumns(travel), levels, own, n_bins)
+    spread = [quoted(f.name) for f in rows.schema.fields if isinstance(f.dataType, _HASHED)]
+    met = _met(rows.withColumns(travel), levels, spread, n_bins)
     # What comes out depends on the rows before: said so, Spark leaves it where it is, and the models in its way.
     return met.withColumn(_ANSWER, score.asNondeterministic()(_NUMBER, *_MODEL, *travel)).where(_IS_ROW)
 
@@ -224,6 +227,7 @@ def write_scored(
         report: called with the number of rows written.
 
     Raises:
+        InputError: a column of the rows does not fit, or what is to be added to has other columns.
         SparkFailed: the job failed.
     """
     before, after = Observation(), Observation()
@@ -235,6 +239,8 @@ def write_scored(
         if output.format == "csv" and "probability" in done.columns:
             done = done.withColumn("probability", F.to_json("probability"))
         options = {"header": "true", "escape": '"'} if output.format == "csv" else {}
+        if output.mode == "append":
+            _check_appended(done, output, options)
         with watched_rows(rows.sparkSession, job, report):
             done.write.format(output.format).mode(output.mode).options(**options).save(output.url)
     except SPARK_ERRORS as error:
@@ -246,6 +252,31 @@ def write_scored(
         served_by={name: found[f"served_by {name}"] for name in servers},
         reasons={name: found[f"reason {name}"] for name in reasons if found[f"reason {name}"]},
     )
+
+
+def _check_appended(rows: DataFrame, output: Output, options: Mapping[str, str]) -> None:
+    """See that rows have the columns of those to which they are added, which Spark does not look at.
+
+    Raises:
+        InputError: they are others.
+    """
+    try:
+        there = rows.sparkSession.read.format(output.format).options(**options).load(literal(output.url)).schema
+    except SPARK_ERRORS:  # there is nothing, or nothing that can be read
+        return
+    if output.format == "csv":
+        same = there.names == rows.columns
+    elif output.format == "json":  # without the columns in which all is null, in an order of its own
+        same = {*there.names} <= {*rows.columns}
+    else:
+        same = _types_of(there) == _types_of(rows.schema)
+    if not same:
+        message = f"--mode append: what is at {output.url} has other columns, or others of the same names"
+        raise input_error(Code.BAD_OPTION, message, help=f"there: {', '.join(there.names)}")
+
+
+def _types_of(schema: T.StructType) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in schema.fields}
 
 
 def _is_reason(name: str) -> Column:
@@ -271,12 +302,12 @@ def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Fea
     schema = Schema({f.name: f.dataType.simpleString() for f in rows.schema.fields}, complete=True)
     wrong = [Diagnostic(code=m.code, message=m.message, help=m.help) for m in check_uses(uses, schema)]
     names = [name.lower() for name in rows.columns]
-    for name in ANSWER_COLUMNS:
-        if name in names:
+    for name in dict.fromkeys(names):
+        if name in ANSWER_COLUMNS or name.startswith(INTERNAL_PREFIX):
             message = f"the input has a column `{name}`, which is one that scoring adds"
             wrong.append(Diagnostic(code=Code.RESERVED_COLUMN, message=message, help="rename it, or leave it out"))
-    for name in dict.fromkeys([*keys, *(feature.name for feature in features)]):
-        if names.count(name.lower()) > 1:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
             wrong.append(Diagnostic(code=Code.MISSING_COLUMN, message=f"the input has two columns `{name}`"))
     if wrong:
         raise InputError(*wrong)
@@ -290,7 +321,7 @@ def _type(feature: Feature, types: Mapping[str, T.DataType]) -> T.DataType:
 def _travelling(feature: Feature, types: Mapping[str, T.DataType]) -> Column:
     column, kind = F.col(quoted(feature.name)), _type(feature, types)
     if feature.kind == "categorical":
-        return column.cast("string")
+        return as_text(column, kind)
     if isinstance(kind, T.DoubleType):  # NaN and null are one to a worker
         return column
     return as_double(column, kind)
@@ -326,44 +357,49 @@ def _with_level(
         kinds = {"status": "string", "version": "int", "number": "bigint", "bin": "int"}
         found = {alias: F.lit(group[name]).cast(kinds.get(name, "double")) for name, alias in told.items()}
         return rows.withColumns(found)
-    groups = spark.createDataFrame(level.groups)
+    groups = _spark_table(spark, level.groups)
     groups = groups.select(*(F.col(name).alias(alias) for name, alias in told.items()))
     conditions = [
-        _equal(quoted(key), types[key.lower()], f"_mf_key_{n}_{i}", groups.schema[f"_mf_key_{n}_{i}"].dataType)
+        _equal(key, types[key.lower()], f"_mf_key_{n}_{i}", groups.schema[f"_mf_key_{n}_{i}"].dataType)
         for n, key in enumerate(level.keys)
     ]
     small = level.groups.num_rows <= _LARGEST_BROADCAST
     return rows.join(F.broadcast(groups) if small else groups, reduce(Column.__and__, conditions), "left")
 
 
-def _equal(column: str, given: T.DataType, key: str, own: T.DataType) -> Column:
+def _spark_table(spark: SparkSession, table: pa.Table) -> DataFrame:
+    """Return a table of Arrow; Spark itself would give moments without a zone one, unless a setting forbids it."""
+    return spark.createDataFrame(table, from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
+
+
+def _equal(name: str, given: T.DataType, key: str, own: T.DataType) -> Column:
     """Compare a column of the rows with one of the groups: null with null, numbers by value.
 
     Raises:
         InputError: they cannot be compared.
     """
-    left, right = F.col(column), F.col(key)
+    left, right = F.col(quoted(name)), F.col(key)
     if given == own or (isinstance(given, T.StringType | T.CharType | T.VarcharType) and isinstance(own, T.StringType)):
         return left.eqNullSafe(right)
     naive = (T.DateType, T.TimestampNTZType)
     if isinstance(given, T.NumericType) and isinstance(own, T.NumericType):
         written = left.try_cast(own)
-        return written.eqNullSafe(right) & written.cast(given).eqNullSafe(left)  # or 1.5 would be 1
+        return written.eqNullSafe(right) & written.try_cast(given).eqNullSafe(left)  # or 1.5 would be 1
     if isinstance(given, naive) and isinstance(own, naive):
         return left.cast("timestamp_ntz").eqNullSafe(right.cast("timestamp_ntz"))
     if isinstance(given, T.StringType) and not isinstance(own, T.BinaryType):  # as a CSV file has it
         written = left.try_cast(own)
         return written.eqNullSafe(right) & (left.isNull() == written.isNull())
-    message = f"group column `{column}` is {given.simpleString()}; the groups have it as {own.simpleString()}"
+    message = f"group column `{name}` is {given.simpleString()}; the groups have it as {own.simpleString()}"
     raise input_error(Code.COLUMN_TYPE, message, help="cast it")
 
 
-def _met(rows: DataFrame, levels: Sequence[LevelTable], own: Sequence[str], n_bins: int) -> DataFrame:
+def _met(rows: DataFrame, levels: Sequence[LevelTable], spread: Sequence[str], n_bins: int) -> DataFrame:
     """Bring models and rows together: a model before the rows that it answers, all in one bin."""
     spark = rows.sparkSession
-    spread = F.pmod(F.xxhash64(*own), F.lit(n_bins)).cast("int")  # rows that nobody answers: anywhere
+    anywhere = F.pmod(F.xxhash64(*spread), F.lit(n_bins)).cast("int")  # for rows that nobody answers
     models = [_models(spark, url, version, level) for level in levels for version, url in level.models.items()]
-    both = rows.withColumns({_BIN: F.coalesce(F.col(_BIN), spread), _IS_ROW: F.lit(True)})
+    both = rows.withColumns({_BIN: F.coalesce(F.col(_BIN), anywhere), _IS_ROW: F.lit(True)})
     for table in models:
         both = both.unionByName(table.withColumn(_IS_ROW, F.lit(False)), allowMissingColumns=True)
     return both.repartitionById(n_bins, F.col(_BIN)).sortWithinPartitions(_NUMBER, _IS_ROW)
@@ -372,7 +408,7 @@ def _met(rows: DataFrame, levels: Sequence[LevelTable], own: Sequence[str], n_bi
 def _models(spark: SparkSession, url: str, version: int, level: LevelTable) -> DataFrame:
     """Return the models of one model table that a level needs, with their numbers and bins."""
     needed = pc.and_(pc.equal(level.groups["version"], version), pc.is_valid(level.groups["number"]))
-    groups = spark.createDataFrame(level.groups.filter(needed))
+    groups = _spark_table(spark, level.groups.filter(needed))
     stored = spark.read.parquet(literal(url)).select(
         *(F.col(quoted(key)).alias(f"_mf_{n}") for n, key in enumerate(level.keys)),
         *(F.col(name.removeprefix("_mf_")).alias(name) for name in _MODEL),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import functools
 import io
 import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from model_samples import Group, publish
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from sklearn.linear_model import LinearRegression
 from support import RecordingReporter, workspace_of, write_project
 
 from modelfactory import ModelStore, open_store
+from modelfactory.commands import score
 from modelfactory.commands.build import build
-from modelfactory.diagnostics import Code, InputError
+from modelfactory.commands.launching import Launch
+from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.run import start_run
+from modelfactory.diagnostics import BuildFailed, Code, InputError
 from modelfactory.serving import scoring
+from modelfactory.spark.inputs import as_double, as_text
 
 FAMILIES = """\
 families:
@@ -116,7 +127,12 @@ def rows_to_score() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def project(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    source = "sources: [{name: rows, path: rows.parquet}, {name: new, path: new.parquet}]"
+    source = """\
+    sources:
+    - {name: rows, path: rows.parquet}
+    - {name: new, path: new.parquet}
+    - {name: secret, path: "${env:SECRET:-none}/*"}
+    """
     folder = tmp_path_factory.mktemp("scoring") / "p"
     write_project(folder, {"families/f.yml": FAMILIES, "sources/s.yml": source})
     training_rows().to_parquet(folder / "rows.parquet")
@@ -130,11 +146,31 @@ def store(project: Path) -> ModelStore:
     return open_store(project / "store")
 
 
-@pytest.fixture(params=["the models go to the rows", "the models come with the rows"])
-def met(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "the models come with the rows":
-        monkeypatch.setattr(scoring, "FEW_MODELS", 0)
-        monkeypatch.setattr(scoring, "LINEAR_BYTES", 0)
+WAYS = ["the models go to the rows", "the models come with the rows"]
+
+
+def meet(way: str, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scoring, "BINS_PER_SLOT", 1)
+    if way == WAYS[1]:
+        patch.setattr(scoring, "FEW_MODELS", 0)
+        patch.setattr(scoring, "LINEAR_BYTES", 0)
+
+
+Scored = Callable[..., pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def scored(spark: SparkSession, project: Path) -> Scored:
+    """All rows as a family has scored them, in the order of the input; several tests look at the same."""
+
+    @functools.cache
+    def found(family: str, way: str, fallback: bool) -> pd.DataFrame:
+        with pytest.MonkeyPatch.context() as patch:
+            meet(way, patch)
+            rows = open_store(project / "store").family(family).score(given(spark, project), fallback=fallback)
+            return pd.DataFrame([row.asDict() for row in rows.collect()], columns=rows.columns, dtype=object)
+
+    return lambda family, way, fallback=True: found(family, way, fallback)
 
 
 def given(spark: SparkSession, project: Path) -> DataFrame:
@@ -151,22 +187,32 @@ def as_said(value: Any) -> Any:
     return round(float(value), 9) if isinstance(value, float) else value
 
 
-@pytest.mark.usefixtures("met")
-@pytest.mark.parametrize("family", ["price", "price_by_shop", "line", "kind", "cluster", "strict"])
-@pytest.mark.parametrize("fallback", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("family", "fallback"),
+    [
+        ("price", True),
+        ("price", False),
+        ("price_by_shop", True),
+        ("line", True),
+        ("kind", True),
+        ("cluster", True),
+        ("strict", True),
+    ],
+)
 def test_every_row_comes_out_once_with_the_answer_that_python_gives(
-    spark: SparkSession, project: Path, store: ModelStore, family: str, fallback: bool
+    scored: Scored, store: ModelStore, family: str, way: str, fallback: bool
 ) -> None:
-    rows = rows_to_score()
-    scored = store.family(family).score(given(spark, project), fallback=fallback)
+    rows, found = rows_to_score(), scored(family, way, fallback=fallback)
     names = ["prediction", *(["probability"] if family == "kind" else []), "model_version", "served_by", "reason"]
-    assert scored.columns == [*rows.columns, *names]
+    assert found.columns.tolist() == [*rows.columns, *names]
     said = store.family(family).predict(rows, fallback=fallback)
     assert list(said.columns) == names
-    expected = zip(rows["id"], *(said[name] for name in names), strict=True)
-    found = [row.asDict() for row in scored.select("id", *names).collect()]
-    as_text = [repr([as_said(value) for value in row]) for row in expected]
-    assert Counter(repr([as_said(row[name]) for name in ("id", *names)]) for row in found) == Counter(as_text)
+    assert Counter(as_texts(found[["id", *names]])) == Counter(as_texts(said.assign(id=rows["id"])[["id", *names]]))
+
+
+def as_texts(rows: pd.DataFrame) -> list[str]:
+    return [repr([as_said(value) for value in row]) for row in rows.itertuples(index=False, name=None)]
 
 
 def test_a_formula_gives_what_workers_give(
@@ -193,10 +239,10 @@ def plan_of(frame: DataFrame) -> str:
     return text.getvalue()
 
 
-@pytest.mark.usefixtures("met")
-def test_who_answers_and_why(spark: SparkSession, project: Path, store: ModelStore) -> None:
-    scored = store.family("price").score(given(spark, project)).toPandas()
-    plain = scored[np.isfinite(scored["a"]) & np.isfinite(scored["b"])]
+@pytest.mark.parametrize("way", WAYS)
+def test_who_answers_and_why(scored: Scored, way: str) -> None:
+    found = scored("price", way)
+    plain = found[np.isfinite(found["a"].astype(float)) & np.isfinite(found["b"].astype(float))]
     known = plain["shop"].isin(["n", "s", "e"]) & plain["size"].isin([1, 2, 3])
     assert set(plain.loc[known, "served_by"]) == {"group"}
     assert plain.loc[known, "reason"].isna().all()
@@ -204,45 +250,89 @@ def test_who_answers_and_why(spark: SparkSession, project: Path, store: ModelSto
     others = plain[~plain["shop"].isin(["n", "s", "e"])]
     assert set(others["served_by"]) == {"fallback:global"}
     assert set(others["reason"]) == {"unseen", "too_few_rows"}
-    own = scored[scored["shop"].isin(["n", "s", "e"]) & scored["size"].isin([1, 2, 3])]
+    own = found[found["shop"].isin(["n", "s", "e"]) & found["size"].isin([1, 2, 3])]
     assert set(own.loc[own["a"].isna(), "reason"]) <= {"missing_values", "infinite_values"}
     assert own.loc[own["a"].isna(), "prediction"].isna().all()
 
 
-@pytest.mark.usefixtures("met")
-def test_probabilities_name_every_class_of_the_family(spark: SparkSession, project: Path, store: ModelStore) -> None:
-    scored = store.family("kind").score(given(spark, project)).where("prediction is not null").toPandas()
-    assert len(scored) > 100
-    assert {tuple(found) for found in scored["probability"]} == {("down", "flat", "up")}
-    assert all(sum(found.values()) == pytest.approx(1) for found in scored["probability"])
-    assert {found["flat"] for found in scored.loc[scored["shop"] == "n", "probability"]} == {0.0}
-    likeliest = [max(found, key=found.__getitem__) for found in scored["probability"]]
-    assert scored["prediction"].tolist() == likeliest
+@pytest.mark.parametrize("way", WAYS)
+def test_probabilities_name_every_class_of_the_family(scored: Scored, way: str) -> None:
+    found = scored("kind", way).dropna(subset="prediction")
+    assert len(found) > 100
+    assert {tuple(said) for said in found["probability"]} == {("down", "flat", "up")}
+    assert all(sum(said.values()) == pytest.approx(1) for said in found["probability"])
+    assert {said["flat"] for said in found.loc[found["shop"] == "n", "probability"]} == {0.0}
+    likeliest = [max(said, key=said.__getitem__) for said in found["probability"]]
+    assert found["prediction"].tolist() == likeliest
 
 
-@pytest.mark.usefixtures("met")
-def test_a_category_that_a_model_refuses_costs_its_rows_alone(
-    spark: SparkSession, project: Path, store: ModelStore
-) -> None:
-    scored = store.family("strict").score(given(spark, project)).where("shop in ('n', 's', 'e')").toPandas()
-    refused = scored["colour"] == "green"
-    assert scored.loc[refused, "reason"].str.startswith("predict_failed: ValueError: ").all()
-    assert set(scored.loc[refused, "served_by"]) == {"none"}
-    plain = scored["colour"].isin(["red", "blue"])
-    assert scored.loc[plain, "prediction"].notna().all()
+@pytest.mark.parametrize("way", WAYS)
+def test_a_category_that_a_model_refuses_costs_its_rows_alone(scored: Scored, way: str) -> None:
+    found = scored("strict", way)
+    found = found[found["shop"].isin(["n", "s", "e"])]
+    refused = found["colour"] == "green"
+    assert found.loc[refused, "reason"].str.startswith("predict_failed: ValueError: ").all()
+    assert set(found.loc[refused, "served_by"]) == {"none"}
+    plain = found["colour"].isin(["red", "blue"])
+    assert found.loc[plain, "prediction"].notna().all()
 
 
-@pytest.mark.usefixtures("met")
-@pytest.mark.parametrize(
-    ("cast", "share"),
-    [("bigint", 1.0), ("smallint", 1.0), ("double", 1.0), ("decimal(9,2)", 1.0), ("string", 1.0)],
-)
-def test_a_key_is_found_by_its_value_not_its_type(
-    spark: SparkSession, store: ModelStore, project: Path, cast: str, share: float
-) -> None:
+def test_a_key_is_found_by_its_value_not_its_type(spark: SparkSession, store: ModelStore, project: Path) -> None:
     rows = given(spark, project).where("size <= 3 and shop in ('n', 's') and a > -9 and abs(b) < 9 and not isnan(a)")
-    scored = store.family("price").score(rows.withColumn("size", F.col("size").cast(cast)), fallback=False)
-    assert scored.where("served_by = 'group'").count() == rows.count() * share > 0
+    types = ["int", "bigint", "smallint", "double", "decimal(9,2)", "string"]
+    ways = [
+        store.family("price").score(rows.withColumn("size", F.col("size").cast(kind)), fallback=False)
+        .select(F.lit(kind).alias("kind"), "served_by")
+        for kind in types
+    ]  # fmt: skip
+    found = functools.reduce(DataFrame.union, ways).groupBy("kind", "served_by").count().collect()
+    assert {(row["kind"], row["served_by"]) for row in found} == {(kind, "group") for kind in types}
+    assert len({row["count"] for row in found}) == 1
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """A store of one family, whose group is a moment without a zone and a double."""
+    folder = tmp_path_factory.mktemp("moments")
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0])
+    groups = [Group(key=(dt.datetime(2024, 3, 1, 5), 2.0**31), model=model)]
+    publish(folder, "f", {"at": pa.timestamp("us"), "far": pa.float32()}, groups, features=["x"])
+    return open_store(folder)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_odd_rows_are_rows(spark: SparkSession, moments: ModelStore, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    meet(way, monkeypatch)
+    at, beside = "timestamp_ntz'2024-03-01 05:00:00' as at", "map('k', 1) as `a.map`, 7 as status, 8 as key_0"
+    rows = spark.sql(" union all ".join(f"select {at}, {far} as far, 3 as x, {beside}" for far in (2**31 - 1, -1)))
+    family = moments.family("f")
+    assert [row["reason"] for row in family.score(rows).collect()] == ["unseen", "unseen"]  # 2**31 is another number
+    known = family.score(rows.withColumn("far", F.lit(float(2**31)))).collect()
+    assert [(row["prediction"], row["status"], row["key_0"], row["a.map"]) for row in known] == [
+        (pytest.approx(6.0), 7, 8, {"k": 1})
+    ] * 2
+
+
+def test_moments_travel_alike_in_every_zone(spark: SparkSession) -> None:
+    texts = ["1969-12-31 23:59:59.999999", "2024-03-31 02:30:00", "2024-10-27 02:30:00.5", "0001-01-01 00:00:00"]
+    rows = spark.createDataFrame([(text,) for text in texts], "text string")
+
+    def travelling() -> list[Any]:
+        naive, utc = F.col("text").cast("timestamp_ntz"), F.expr("cast(text || 'Z' as timestamp)")
+        return rows.select(
+            as_double(naive, T.TimestampNTZType()), as_double(utc, T.TimestampType()), as_text(utc, T.TimestampType())
+        ).collect()
+
+    in_utc = travelling()
+    assert [row[0] for row in in_utc] == [row[1] for row in in_utc]
+    assert [row[2] for row in in_utc] == [
+        row[0] for row in rows.selectExpr("cast(cast(text || 'Z' as timestamp) as string)").collect()
+    ]
+    spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+    try:
+        assert travelling() == in_utc
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
 
 
 def test_a_number_that_is_no_whole_one_is_no_key_and_no_row_comes_twice(spark: SparkSession, store: ModelStore) -> None:
@@ -273,6 +363,10 @@ def test_what_does_not_fit_is_told_at_once(spark: SparkSession, project: Path, s
         (Code.MISSING_COLUMN, "a"),
         (Code.RESERVED_COLUMN, "served_by"),
     ]
+    wrong = rows.select("*", F.lit(1).alias("EXTRA"), F.lit(1).alias("_mf_number"))
+    with pytest.raises(InputError, match="two columns `extra`") as caught:
+        store.family("price").score(wrong)
+    assert "`_mf_number`, which is one that scoring adds" in str(caught.value)
     with pytest.raises(InputError, match="`colour` is array"):
         store.family("strict").score(rows.withColumn("colour", F.array("colour")))
     with pytest.raises(InputError, match="group column `shop` is int"):
@@ -316,53 +410,95 @@ def test_the_command_accounts_for_every_row(project: Path, tmp_path: Path) -> No
     assert told["reasons"] == dict(Counter(written["reason"].dropna()))
 
 
-def test_what_was_at_the_output_stays_until_the_new_rows_are_whole(project: Path, tmp_path: Path) -> None:
-    store = project / "store"
-    out = tmp_path / "out.csv"
-    first = mf(project, "score", "kind", "-i", str(project / "new.parquet"), "-o", str(out), "--where", "id < 60")
-    assert first.returncode == 0, first.stderr
+@pytest.fixture
+def score_by(spark: SparkSession, project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`mf score` in the session of the tests."""
+
+    @contextlib.contextmanager
+    def launched(options: ProjectOptions, *_: Any, ready: Callable[[Any], None], **__: Any) -> Iterator[Launch]:
+        workspace = workspace_of(project, environ=options.environ)
+        ready(workspace)
+        yield Launch(workspace, spark, start_run(project))
+
+    monkeypatch.setattr(score, "launched", launched)
+
+    def run(family: str, input: str, output: Path | str, **more: Any) -> Any:
+        options = ProjectOptions(project_dir=project, variables={}, environ={"SECRET": "hunter2"})
+        wanted = score.Scoring(family=family, input=input, output=str(output), **more)
+        return score.score_table(options, RecordingReporter(), wanted)
+
+    return run
+
+
+def test_what_was_at_the_output_stays_until_the_new_rows_are_whole(
+    project: Path, tmp_path: Path, score_by: Callable[..., Any]
+) -> None:
+    out = tmp_path / "an out%20 ü.csv"
+    score_by("kind", str(project / "new.parquet"), out, where="id < 60")
     before = [file.read_bytes() for file in sorted(out.glob("part-*"))]
     said = pd.concat([pd.read_csv(file) for file in out.glob("part-*")])["probability"].dropna()
     assert json.loads(said.iloc[0]).keys() == {"down", "flat", "up"}
-    refused = mf(project, "score", "kind", "-i", "new", "-o", str(out))
-    assert refused.returncode == 2
-    assert "exists" in refused.stderr
-    (models,) = store.glob("kind/v*/models/part-00000.parquet")
+    with pytest.raises(InputError, match="exists"):
+        score_by("kind", "new", out)
+    (models,) = (project / "store").glob("kind/v*/models/part-00000.parquet")
     whole = models.read_bytes()
     try:
         table = pq.read_table(models)
         data = pa.array([bytes([*model[:-2], model[-2] ^ 1, model[-1]]) for model in table["model"].to_pylist()])
         pq.write_table(table.set_column(table.schema.get_field_index("model"), "model", data), models)
-        tampered = mf(project, "score", "kind", "-i", "new", "-o", str(out), "--mode", "overwrite")
+        with pytest.raises(InputError, match="SHA-256") as caught:
+            score_by("kind", "new", out, mode="overwrite")
+        assert [d.code for d in caught.value.diagnostics] == [Code.UNSAFE_MODEL]
     finally:
         models.write_bytes(whole)
-    assert tampered.returncode == 2
-    assert "error[MF507]" in tampered.stderr
-    assert "SHA-256" in tampered.stderr
-    assert "Traceback" not in tampered.stderr
     assert [file.read_bytes() for file in sorted(out.glob("part-*"))] == before
-    again = mf(project, "score", "kind", "-i", "new", "-o", str(out), "--mode", "overwrite", "--where", "id = 7")
-    assert again.returncode == 0, again.stderr
-    assert sum(len(pd.read_csv(file)) for file in out.glob("part-*")) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    score_by("kind", "new", out, mode="overwrite", where="id = 7")
+    score_by("kind", "new", out, mode="append", where="id = 8")
+    assert sorted(pd.concat([pd.read_csv(file) for file in out.glob("part-*")])["id"]) == [7, 8]
+    with pytest.raises(InputError, match="has other columns"):
+        score_by("price", "new", out, mode="append")
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_values_of_the_environment_are_told_by_name(
+    project: Path, tmp_path: Path, score_by: Callable[..., Any]
+) -> None:
+    (project / "hunter2").mkdir(exist_ok=True)
+    whole = (project / "new.parquet").read_bytes()
+    (project / "hunter2" / "a.parquet").write_bytes(whole[:4] + bytes(400) + whole[404:])
+    with pytest.raises(BuildFailed) as caught:
+        score_by("price", "secret", tmp_path / "out")
+    assert "hunter2" not in str(caught.value)
+    assert "${env:SECRET}" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_does_not_stand_in_need_not_be_there(project: Path, tmp_path: Path, score_by: Callable[..., Any]) -> None:
+    gone, away = project / "store" / "price_by_shop", project / "away"
+    gone.rename(away)
+    try:
+        with pytest.raises(InputError, match="was never built"):
+            score_by("price", "new", tmp_path / "out")
+        assert score_by("price", "new", tmp_path / "out", fallback=False).rows == len(rows_to_score())
+    finally:
+        away.rename(gone)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("family", "more", "said"),
     [
-        (("nobody", "-i", "new"), "no family `nobody`"),
-        (("price", "-i", "neww"), "did you mean `new`?"),
-        (("price", "-i", "gone/x.parquet"), "does not exist"),
-        (("price", "-i", "new", "--version", "9"), "has no version 9"),
-        (("price", "-i", "new", "--where", "idd = 1"), "--where"),
-        (("price", "-i", "new", "--input-format", "csv"), "declared source"),
+        ("nobody", {"input": "new"}, "no family `nobody`"),
+        ("price", {"input": "neww"}, "did you mean `new`?"),
+        ("price", {"input": "gone/x.parquet"}, "does not exist"),
+        ("price", {"input": "new", "version": 9}, "has no version 9"),
+        ("price", {"input": "new", "where": "idd = 1"}, "--where"),
+        ("price", {"input": "new", "input_format": "csv"}, "declared source"),
     ],
 )
 def test_wrong_input_is_told_and_nothing_is_written(
-    project: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+    score_by: Callable[..., Any], tmp_path: Path, family: str, more: dict[str, Any], said: str
 ) -> None:
-    done = mf(project, "score", *arguments, "-o", str(tmp_path / "out"))
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(InputError) as caught:
+        score_by(family, output=tmp_path / "out", **more)
+    assert said in str(caught.value)
     assert not list(tmp_path.iterdir())
