@@ -45,6 +45,27 @@ def check_apart(output: str, workspace: Workspace) -> None:
             raise input_error(Code.BAD_OPTION, message, help="name a folder that is not there yet")
 
 
+def check_scored(output: str, source: str | None) -> None:
+    """See that what is to be replaced is what an earlier `mf score` has written, and not what is read.
+
+    Args:
+        output: a path as the user has written it.
+        source: the path that is read, if it is one on this machine.
+
+    Raises:
+        InputError: something else is there.
+    """
+    place = Path(output)
+    if source is not None and place.resolve() == Path(source).resolve():
+        raise input_error(Code.BAD_OPTION, f"--output {output} is what is read", help="write beside it")
+    if not place.exists():
+        return
+    written = place.is_dir() and ((place / "_SUCCESS").exists() or not any(place.iterdir()))
+    if not written:
+        message = f"--output {output} holds something that no `mf score` has written"
+        raise input_error(Code.BAD_OPTION, message, help="move it away, or name another folder")
+
+
 @contextmanager
 def replaced(place: Path, name: str) -> Iterator[Path]:
     """Give the block a place to write a file or a folder to, and put it in its own place once the block is done.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelfactory.commands.interrupt import run_interruptibly
 from modelfactory.commands.launching import launched
-from modelfactory.commands.outputs import check_apart, check_free, replaced
+from modelfactory.commands.outputs import check_apart, check_free, check_scored, replaced
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import Reporter, ScoreResult
 from modelfactory.commands.selecting import Choice
@@ -33,6 +33,7 @@ FORMATS = {"parquet": "parquet", "csv": "csv", "json": "json", "jsonl": "json", 
 """Formats of files by how their names end."""
 CSV_OPTIONS = {"header": "true", "inferSchema": "true"}
 """How a CSV file is read that is no declared source."""
+_FORMAT_HELP = "--input-format and --input-option say how it is to be read"
 _BATCH_ROWS = 1 << 16
 Mode = Literal["error", "overwrite", "append"]
 
@@ -87,8 +88,8 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
     opened: list[Family] = []
 
     def ready(workspace: Workspace) -> None:
+        _check_input(workspace, wanted)
         _check_output(wanted, workspace)
-        _source(workspace, wanted)
         from modelfactory.commands.published import published_family
 
         mismatch = wanted.allow_version_mismatch
@@ -182,8 +183,9 @@ def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFra
     source, root = _source(workspace, wanted), workspace.project.root if _declared(workspace, wanted) else Path.cwd()
     found = read_source(spark, source, root=root, environ=workspace.environ)
     if isinstance(found, Finding):
-        near = did_you_mean(wanted.input, list(workspace.project.sources))
-        raise input_error(found.code, f"--input {wanted.input}: {found.message}", help=found.help or near)
+        said = found.message.removeprefix(f"Spark cannot read source `{source.name}`: ")
+        near = did_you_mean(wanted.input, list(workspace.project.sources)) if source.table is not None else _FORMAT_HELP
+        raise input_error(found.code, f"Spark cannot read --input {wanted.input}: {said}", help=found.help or near)
     if wanted.where is None:
         return found
     try:
@@ -230,12 +232,43 @@ def format_of(name: str) -> str | None:
     return FORMATS.get(found[1]) if found else None
 
 
+def _local_input(workspace: Workspace, wanted: Scoring) -> str | None:
+    """Return the path of the input, if it is one on this machine."""
+    path = _source(workspace, wanted).path
+    if path is None or "://" in path or "${env:" in path:
+        return None
+    return str(workspace.project.root / path) if _declared(workspace, wanted) else path
+
+
+def _check_input(workspace: Workspace, wanted: Scoring) -> None:
+    """See that a path is there, before Spark is waited for.
+
+    Raises:
+        InputError: it is not.
+    """
+    path = _local_input(workspace, wanted)
+    if path is not None and not re.search(r"[*?\[{]", path) and not Path(path).exists():
+        hint = did_you_mean(wanted.input, list(workspace.project.sources))
+        raise input_error(Code.MISSING_PATH, f"--input {wanted.input} does not exist", help=hint)
+
+
 def _looks_like_a_path(name: str) -> bool:
     return "/" in name or Path(name).exists()
 
 
 def _output_format(wanted: Scoring) -> str:
-    return wanted.output_format or format_of(wanted.output) or "parquet"
+    """Return the format of the output.
+
+    Raises:
+        InputError: its name ends like that of a format which is not known.
+    """
+    found = wanted.output_format or format_of(wanted.output)
+    ending = re.search(r"\.([A-Za-z][A-Za-z0-9]{1,5})/?$", wanted.output)
+    if found is None and ending is not None:
+        known = ", ".join(sorted(set(FORMATS)))
+        message = f"--output {wanted.output}: `.{ending[1]}` is no format to write"
+        raise input_error(Code.BAD_OPTION, message, help=f"--output-format names one; endings that do: {known}")
+    return found or "parquet"
 
 
 def _check_output(wanted: Scoring, workspace: Workspace) -> None:
@@ -250,6 +283,7 @@ def _check_output(wanted: Scoring, workspace: Workspace) -> None:
         check_free(wanted.output, help="--mode overwrite replaces it, --mode append adds to it")
     if wanted.mode == "overwrite":
         check_apart(wanted.output, workspace)
+        check_scored(wanted.output, _local_input(workspace, wanted))
 
 
 @contextmanager

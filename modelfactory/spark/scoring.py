@@ -92,7 +92,7 @@ def scored(
     Raises:
         InputError: a column is missing, of another type, or has the name of one that is added.
     """
-    types = _check(rows, levels, features)
+    types = _check(rows, levels, features, probability=probability)
     own = [quoted(name) for name in rows.columns]
     joined = _joined(rows, levels, types)
     if scorer is None:
@@ -284,7 +284,9 @@ def _is_reason(name: str) -> Column:
     return reason_of.startswith(f"{name}:") if name == Reason.PREDICT_FAILED else reason_of == name
 
 
-def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Feature]) -> Mapping[str, T.DataType]:
+def _check(
+    rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Feature], *, probability: bool
+) -> Mapping[str, T.DataType]:
     """Return the types of the columns by their names in small letters.
 
     Raises:
@@ -300,10 +302,15 @@ def _check(rows: DataFrame, levels: Sequence[LevelTable], features: Sequence[Fea
         regression=False,
     )
     schema = Schema({f.name: f.dataType.simpleString() for f in rows.schema.fields}, complete=True)
-    wrong = [Diagnostic(code=m.code, message=m.message, help=m.help) for m in check_uses(uses, schema)]
+    cast = "cast it in the input; of a CSV file, types are inferred, and one text makes a column text"
+    wrong = [
+        Diagnostic(code=m.code, message=m.message, help=cast if m.code == Code.COLUMN_TYPE else m.help)
+        for m in check_uses(uses, schema)
+    ]
     names = [name.lower() for name in rows.columns]
+    added = [name for name in ANSWER_COLUMNS if probability or name != "probability"]
     for name in dict.fromkeys(names):
-        if name in ANSWER_COLUMNS or name.startswith(INTERNAL_PREFIX):
+        if name in added or name.startswith(INTERNAL_PREFIX):
             message = f"the input has a column `{name}`, which is one that scoring adds"
             wrong.append(Diagnostic(code=Code.RESERVED_COLUMN, message=message, help="rename it, or leave it out"))
     for name in dict.fromkeys(names):
