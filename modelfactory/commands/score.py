@@ -263,7 +263,7 @@ def _output_format(wanted: Scoring) -> str:
         InputError: its name ends like that of a format which is not known.
     """
     found = wanted.output_format or format_of(wanted.output)
-    ending = re.search(r"\.([A-Za-z][A-Za-z0-9]{1,5})/?$", wanted.output)
+    ending = re.search(r"\.(xlsx?|tsv|txt|feather|arrow|pkl|pickle|h5|db|sqlite|zip)/?$", wanted.output, re.IGNORECASE)
     if found is None and ending is not None:
         known = ", ".join(sorted(set(FORMATS)))
         message = f"--output {wanted.output}: `.{ending[1]}` is no format to write"
