@@ -288,6 +288,11 @@ LONG_SECRET = 6
 """Characters of a value that is hidden even inside of a word."""
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where some were left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Say a number of things: `1 row`, `2,512 rows`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Output, Select, Selector, ShowOutput, State
+from modelfactory.cli.options import Exclude, FamilyName, Output, Select, Selector, ShowOutput, State
 from modelfactory.cli.running import Invocation, choice_of, command
 from modelfactory.diagnostics import InputError
 
@@ -68,7 +68,7 @@ def _only_with_groups(**given: object) -> None:
 
 def show(
     call: Invocation,
-    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    family: FamilyName,
     group: Annotated[
         list[str] | None, typer.Option("--group", help="A group's key: COLUMN=VALUE, once per column.")
     ] = None,

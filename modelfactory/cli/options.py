@@ -62,9 +62,40 @@ class ShowOutput(StrEnum):
     JSON = "json"
 
 
+class ScoreMode(StrEnum):
+    """What `mf score` does with what is at the output."""
+
+    ERROR = "error"
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+
+
+class ExportFormat(StrEnum):
+    """What `mf export` writes."""
+
+    MLFLOW = "mlflow"
+    ONNX = "onnx"
+    JOBLIB = "joblib"
+    SQL = "sql"
+
+
+class ExportMode(StrEnum):
+    """What `mf export` does with what is at the output."""
+
+    ERROR = "error"
+    OVERWRITE = "overwrite"
+
+
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[PATHS]...", help="Files and folders of projects; by default the whole project."),
+]
+FamilyName = Annotated[str, typer.Argument(help="Name of the family.")]
+VersionNumber = Annotated[
+    int | None, typer.Option("--version", help="Number of the version; by default the current one.")
+]
+AllowVersionMismatch = Annotated[
+    bool, typer.Option("--allow-version-mismatch", help="Load models that another scikit-learn has fitted.")
 ]
 ProjectDir = Annotated[
     Path | None,

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from modelfactory.cli.options import (
+    AllowVersionMismatch,
+    ExportFormat,
+    ExportMode,
+    FamilyName,
+    ScoreMode,
+    VersionNumber,
+)
 from modelfactory.cli.running import Invocation, command
-
-
-class Mode(StrEnum):
-    """What becomes of what is at the output."""
-
-    ERROR = "error"
-    OVERWRITE = "overwrite"
-    APPEND = "append"
-
-
-class ExportFormat(StrEnum):
-    """What an export writes."""
-
-    MLFLOW = "mlflow"
-    ONNX = "onnx"
-    JOBLIB = "joblib"
-    SQL = "sql"
-
-
-class ExportMode(StrEnum):
-    """What becomes of what is at the output of an export."""
-
-    ERROR = "error"
-    OVERWRITE = "overwrite"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,14 +25,12 @@ def register(app: typer.Typer) -> None:
 
 def score(
     call: Invocation,
-    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    family: FamilyName,
     rows: Annotated[
         str, typer.Option("--input", "-i", help="A declared source, a path, a URL, or a table of Spark's catalog.")
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="Path or URL of the folder to write.")],
-    version: Annotated[
-        int | None, typer.Option("--version", help="Number of the version; by default the current one.")
-    ] = None,
+    version: VersionNumber = None,
     where: Annotated[
         str | None, typer.Option("--where", help="Spark SQL predicate: rows of the input that fail it are not scored.")
     ] = None,
@@ -63,14 +44,13 @@ def score(
     output_format: Annotated[
         str | None, typer.Option("--output-format", help="Format to write; by default as the name ends, or parquet.")
     ] = None,
-    mode: Annotated[Mode, typer.Option("--mode", help="What becomes of what is at the output already.")] = Mode.ERROR,
+    mode: Annotated[
+        ScoreMode, typer.Option("--mode", help="What becomes of what is at the output already.")
+    ] = ScoreMode.ERROR,
     fallback: Annotated[
         bool, typer.Option("--fallback/--no-fallback", help="Let others stand in where a group has no model.")
     ] = True,
-    allow_version_mismatch: Annotated[
-        bool,
-        typer.Option("--allow-version-mismatch", help="Load models that another scikit-learn has fitted."),
-    ] = False,
+    allow_version_mismatch: AllowVersionMismatch = False,
 ) -> None:
     """Predict every row of a table by the model of its group, and write it with who answered and why."""
     from modelfactory.commands.score import Scoring, score_table
@@ -99,22 +79,17 @@ def score(
 
 def export(
     call: Invocation,
-    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    family: FamilyName,
     form: Annotated[ExportFormat, typer.Option("--format", "-f", help="What to write.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Path of the folder, or of the file of joblib.")],
-    version: Annotated[
-        int | None, typer.Option("--version", help="Number of the version; by default the current one.")
-    ] = None,
+    version: VersionNumber = None,
     mode: Annotated[
         ExportMode, typer.Option("--mode", help="What becomes of what is at the output already.")
     ] = ExportMode.ERROR,
     fallback: Annotated[
         bool, typer.Option("--fallback/--no-fallback", help="Export what stands in where a group has no model, too.")
     ] = True,
-    allow_version_mismatch: Annotated[
-        bool,
-        typer.Option("--allow-version-mismatch", help="Load models that another scikit-learn has fitted."),
-    ] = False,
+    allow_version_mismatch: AllowVersionMismatch = False,
 ) -> None:
     """Write the models of a family for other tools: one MLflow model, ONNX files, a joblib file, or SQL."""
     from modelfactory.commands.export import Exporting, export_family

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, Select, Selector, ShowOutput, State
+from modelfactory.cli.options import Exclude, FamilyName, Select, Selector, ShowOutput, State
 from modelfactory.cli.running import Invocation, choice_of, command
 
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def rollback(
     call: Invocation,
-    family: Annotated[str, typer.Argument(help="Name of the family.")],
+    family: FamilyName,
     to: Annotated[int, typer.Option("--to", min=1, help="Number of the version that is to be current.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and change nothing.")] = False,
 ) -> None:

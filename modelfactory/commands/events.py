@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, ExportResult, FamilyResult, Fault, ScoreResult
-from modelfactory.diagnostics import Diagnostic, Severity, counted, hide
+from modelfactory.diagnostics import Diagnostic, Severity, counted, hide, shortened
 
 if TYPE_CHECKING:
     from modelfactory.commands.workspace import Workspace
@@ -210,12 +210,11 @@ class Events:
         key = ", ".join(f"{column}={value}" for column, value in fault.example.items())
         reason = ": ".join(part for part in (fault.error_type, fault.error) if part)
         said = f"{fault.count:,} {fault.status}, such as {key}: " if key else f"global model {fault.status}: "
-        short = reason if len(reason) <= FAULT_WIDTH else reason[: FAULT_WIDTH - 1] + "…"
         self.tell(
             "fault",
             said + reason,
             level=level,
-            text=f"    {said}{short}",
+            text=f"    {said}{shortened(reason, FAULT_WIDTH)}",
             family=result.family,
             status=fault.status,
             n_groups=fault.count,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.review import ReviewedChange, known_of
-from modelfactory.commands.workspace import Workspace, read_project
-from modelfactory.diagnostics import Code, InputError, MfError, did_you_mean, input_error
+from modelfactory.commands.workspace import Workspace, no_family, read_project
+from modelfactory.diagnostics import Code, InputError, MfError, input_error
 from modelfactory.plan.comparing import compare
 from modelfactory.store.history import Pruned, Rollback, manifests_of, prune, published, rollback, version_of
 from modelfactory.store.manifest import VersionRecord
@@ -31,7 +31,7 @@ def _store_with(options: ProjectOptions, family: str) -> Store:
     store = store_of(read.project)
     declared = [declared.name for declared in read.project.families]
     if family not in declared and family not in store.place.folders(""):
-        raise input_error(Code.BAD_OPTION, f"no family `{family}` in the project", help=did_you_mean(family, declared))
+        raise no_family(family, declared)
     return store
 
 

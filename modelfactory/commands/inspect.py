@@ -9,14 +9,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.review import FamilyReview
-from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import Code, Diagnostic, InputError, did_you_mean, input_error
+from modelfactory.commands.workspace import Workspace, no_family
+from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
 from modelfactory.plan.meaning import ChangeKind
 from modelfactory.plan.metrics import METRICS
 from modelfactory.plan.outcomes import SERVED, Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
+from modelfactory.store.history import published, version_of
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
@@ -163,8 +164,7 @@ def known_family(workspace: Workspace, name: str) -> Family:
     for family in workspace.families:
         if family.name == name:
             return family
-    names = [family.name for family in workspace.families]
-    raise input_error(Code.BAD_OPTION, f"no family `{name}` in the project", help=did_you_mean(name, names))
+    raise no_family(name, [family.name for family in workspace.families])
 
 
 def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord]:
@@ -174,12 +174,8 @@ def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord
         InputError: there is no such family, or it was never built.
     """
     family = known_family(workspace, name)
-    version = workspace.store.current(name)
-    if version is None:
-        raise input_error(
-            Code.NOT_BUILT, f"family `{name}` was never built", help=f"`mf build --select {name}` trains it"
-        )
-    return family, version
+    manifest = published(workspace.store, name)
+    return family, version_of(manifest, manifest.current)
 
 
 @dataclass(frozen=True, slots=True)

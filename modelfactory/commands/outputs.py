@@ -45,7 +45,7 @@ def check_apart(output: str, workspace: Workspace) -> None:
             raise input_error(Code.BAD_OPTION, message, help="name a folder that is not there yet")
 
 
-def check_scored(output: str, source: str | None) -> None:
+def check_scored(output: str, source: Path | None) -> None:
     """See that what is to be replaced is what an earlier `mf score` has written, and not what is read.
 
     Args:
@@ -56,7 +56,7 @@ def check_scored(output: str, source: str | None) -> None:
         InputError: something else is there.
     """
     place = Path(output)
-    if source is not None and place.resolve() == Path(source).resolve():
+    if source is not None and place.resolve() == source.resolve():
         raise input_error(Code.BAD_OPTION, f"--output {output} is what is read", help="write beside it")
     if not place.exists():
         return

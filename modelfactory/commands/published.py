@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import Code, did_you_mean, input_error
+from modelfactory.commands.workspace import Workspace, no_family
 from modelfactory.serving.models import Trust
 from modelfactory.serving.stores import Family, ModelStore
+from modelfactory.store.history import published
 
 
 def published_family(workspace: Workspace, name: str, version: int | None, *, allow_version_mismatch: bool) -> Family:
@@ -22,10 +22,8 @@ def published_family(workspace: Workspace, name: str, version: int | None, *, al
     """
     names = [family.name for family in workspace.project.families]
     if name not in names:
-        raise input_error(Code.BAD_OPTION, f"no family `{name}` in the project", help=did_you_mean(name, names))
-    if workspace.store.manifest(name) is None:
-        message, hint = f"family `{name}` was never built", f"`mf build --select {name}` trains it"
-        raise input_error(Code.NOT_BUILT, message, help=hint)
+        raise no_family(name, names)
+    published(workspace.store, name)
     packages = frozenset(workspace.project.spec.estimator_packages)
     store = ModelStore(workspace.store, Trust(packages, allow_version_mismatch))
     return store.family(name, version=version)

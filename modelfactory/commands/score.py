@@ -85,11 +85,13 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
     """
     began = time.monotonic()
     output = _output_format(wanted)
+    given: list[_Input] = []
     opened: list[Family] = []
 
     def ready(workspace: Workspace) -> None:
-        _check_input(workspace, wanted)
-        _check_output(wanted, workspace)
+        given.append(_input_of(workspace, wanted))
+        _check_input(given[0], workspace, wanted)
+        _check_output(wanted, given[0], workspace)
         from modelfactory.commands.published import published_family
 
         mismatch = wanted.allow_version_mismatch
@@ -98,7 +100,7 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
 
     choice = Choice(only=[wanted.family])
     with launched(options, reporter, choice, ready=ready, reads=[wanted.input]) as launch:
-        (family,) = opened
+        (source,), (family,) = given, opened
         spark, workspace = launch.spark, launch.workspace
         job = f"{launch.run.run_id}/score"
 
@@ -110,9 +112,9 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
 
             chain = family.chain(fallback=wanted.fallback)
             _settle(spark, chain)
-            rows = _rows(spark, workspace, wanted)
+            rows = _rows(spark, source, workspace, wanted)
             reporter.scoring_started(wanted.family, family.number, wanted.input)
-            with _written(wanted, launch.run.run_id, workspace) as url:
+            with _written(wanted, source, launch.run.run_id, workspace) as url:
                 return write_scored(
                     rows,
                     lambda given: family.score(given, fallback=wanted.fallback),
@@ -123,7 +125,7 @@ def score_table(options: ProjectOptions, reporter: Reporter, wanted: Scoring) ->
                     report=report,
                 )
 
-        counts = _run(spark, score, lambda said: _hidden(said, workspace, wanted))
+        counts = _run(spark, score, lambda said: hide_environment(said, " ".join(source.read.texts), workspace.environ))
     if counts.read != counts.written:
         message = f"{counts.read:,} rows were read and {counts.written:,} written"
         raise BuildFailed(Diagnostic(code=Code.ACCOUNTING, message=message))
@@ -171,7 +173,7 @@ def _settle(spark: SparkSession, chain: Chain) -> None:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH_ROWS))
 
 
-def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFrame:
+def _rows(spark: SparkSession, source: _Input, workspace: Workspace, wanted: Scoring) -> DataFrame:
     """Open the input.
 
     Raises:
@@ -180,12 +182,16 @@ def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFra
     from modelfactory.spark.errors import SPARK_ERRORS, reason
     from modelfactory.spark.inputs import Finding, analysed, read_source
 
-    source, root = _source(workspace, wanted), workspace.project.root if _declared(workspace, wanted) else Path.cwd()
-    found = read_source(spark, source, root=root, environ=workspace.environ)
+    found = read_source(spark, source.read, root=source.root, environ=workspace.environ)
     if isinstance(found, Finding):
-        said = found.message.removeprefix(f"Spark cannot read source `{source.name}`: ")
-        near = did_you_mean(wanted.input, list(workspace.project.sources)) if source.table is not None else _FORMAT_HELP
-        raise input_error(found.code, f"Spark cannot read --input {wanted.input}: {said}", help=found.help or near)
+        near = (
+            did_you_mean(wanted.input, list(workspace.project.sources))
+            if source.read.table is not None
+            else _FORMAT_HELP
+        )
+        raise input_error(
+            found.code, f"Spark cannot read --input {wanted.input}: {found.message}", help=found.help or near
+        )
     if wanted.where is None:
         return found
     try:
@@ -194,29 +200,40 @@ def _rows(spark: SparkSession, workspace: Workspace, wanted: Scoring) -> DataFra
         raise input_error(Code.SPARK_SQL, f"--where: {reason(error)}") from error
 
 
-def _hidden(said: str, workspace: Workspace, wanted: Scoring) -> str:
-    """Put references back where Spark names what the input has of the environment."""
-    return hide_environment(said, " ".join(_source(workspace, wanted).texts), workspace.environ)
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What is read.
+
+    Attributes:
+        read: how Spark reads it.
+        root: where a relative path begins.
+    """
+
+    read: SourceRead
+    root: Path
+
+    @property
+    def local(self) -> Path | None:
+        """The path, if it is one on this machine."""
+        path = self.read.path
+        return None if path is None or "://" in path or "${env:" in path else self.root / path
 
 
-def _declared(workspace: Workspace, wanted: Scoring) -> bool:
-    return wanted.input in workspace.project.sources
-
-
-def _source(workspace: Workspace, wanted: Scoring) -> SourceRead:
-    """Return how Spark reads the input.
+def _input_of(workspace: Workspace, wanted: Scoring) -> _Input:
+    """Return what is read.
 
     Raises:
         InputError: an option is given that goes with a path only.
     """
-    if _declared(workspace, wanted):
+    declared = workspace.project.sources.get(wanted.input)
+    if declared is not None:
         if wanted.input_format or wanted.input_options:
             raise input_error(Code.BAD_OPTION, f"`{wanted.input}` is a declared source, whose format and options stand")
-        return source_read(workspace.project.sources[wanted.input].spec)
+        return _Input(source_read(declared.spec), workspace.project.root)
     kind = wanted.input_format or format_of(wanted.input)
     path = wanted.input if kind or _looks_like_a_path(wanted.input) else None
     options = {**(CSV_OPTIONS if kind == "csv" else {}), **wanted.input_options}
-    return SourceRead(
+    read = SourceRead(
         name="input",
         path=path,
         table=None if path is not None else wanted.input,
@@ -224,6 +241,7 @@ def _source(workspace: Workspace, wanted: Scoring) -> SourceRead:
         options=tuple(sorted(options.items())),
         columns=(),
     )
+    return _Input(read, Path.cwd())
 
 
 def format_of(name: str) -> str | None:
@@ -232,22 +250,14 @@ def format_of(name: str) -> str | None:
     return FORMATS.get(found[1]) if found else None
 
 
-def _local_input(workspace: Workspace, wanted: Scoring) -> str | None:
-    """Return the path of the input, if it is one on this machine."""
-    path = _source(workspace, wanted).path
-    if path is None or "://" in path or "${env:" in path:
-        return None
-    return str(workspace.project.root / path) if _declared(workspace, wanted) else path
-
-
-def _check_input(workspace: Workspace, wanted: Scoring) -> None:
+def _check_input(source: _Input, workspace: Workspace, wanted: Scoring) -> None:
     """See that a path is there, before Spark is waited for.
 
     Raises:
         InputError: it is not.
     """
-    path = _local_input(workspace, wanted)
-    if path is not None and not re.search(r"[*?\[{]", path) and not Path(path).exists():
+    path = source.local
+    if path is not None and not re.search(r"[*?\[{]", str(source.read.path)) and not path.exists():
         hint = did_you_mean(wanted.input, list(workspace.project.sources))
         raise input_error(Code.MISSING_PATH, f"--input {wanted.input} does not exist", help=hint)
 
@@ -271,7 +281,7 @@ def _output_format(wanted: Scoring) -> str:
     return found or "parquet"
 
 
-def _check_output(wanted: Scoring, workspace: Workspace) -> None:
+def _check_output(wanted: Scoring, source: _Input, workspace: Workspace) -> None:
     """See that the output may be written, before Spark is waited for.
 
     Raises:
@@ -283,11 +293,11 @@ def _check_output(wanted: Scoring, workspace: Workspace) -> None:
         check_free(wanted.output, help="--mode overwrite replaces it, --mode append adds to it")
     if wanted.mode == "overwrite":
         check_apart(wanted.output, workspace)
-        check_scored(wanted.output, _local_input(workspace, wanted))
+        check_scored(wanted.output, source.local)
 
 
 @contextmanager
-def _written(wanted: Scoring, run_id: str, workspace: Workspace) -> Iterator[str]:
+def _written(wanted: Scoring, source: _Input, run_id: str, workspace: Workspace) -> Iterator[str]:
     """Give the block a place to write to, and put what is there in the output's place once the block is done.
 
     Spark would remove what was there before it writes; and a job that fails would leave neither.
@@ -301,4 +311,4 @@ def _written(wanted: Scoring, run_id: str, workspace: Workspace) -> Iterator[str
         return
     with replaced(place, run_id) as draft:
         yield f"file://{draft}"  # Spark takes what an URL escapes as it is written
-        _check_output(wanted, workspace)
+        _check_output(wanted, source, workspace)

@@ -259,3 +259,13 @@ def _unknown_variables(project: Project, options: ProjectOptions) -> tuple[Diagn
         for name in options.variables
         if name not in declared
     )
+
+
+def no_family(name: str, known: Sequence[str]) -> InputError:
+    """Return an error that says that a project has no such family.
+
+    Args:
+        name: what was asked for.
+        known: names of the families that could have been meant.
+    """
+    return input_error(Code.BAD_OPTION, f"no family `{name}` in the project", help=did_you_mean(name, known))

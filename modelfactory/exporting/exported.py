@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -33,15 +32,6 @@ def all_exported(models: VersionModels) -> Exported:
     """Return what came of groups of which every model was written."""
     has = int(np.count_nonzero(models.has_model))
     return Exported(exported=has, without_model=len(models.has_model) - has)
-
-
-def loaded(models: VersionModels) -> Iterator[tuple[int, Any]]:
-    """Return the groups that have a model, in no order, and their models.
-
-    Raises:
-        InputError: a model may not be loaded.
-    """
-    return models.load_all(np.flatnonzero(models.has_model).tolist())
 
 
 def global_models(chain: Chain) -> VersionModels | None:

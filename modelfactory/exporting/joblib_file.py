@@ -6,7 +6,7 @@ from pathlib import Path
 
 import joblib
 
-from modelfactory.exporting.exported import Exported, all_exported, global_models, loaded
+from modelfactory.exporting.exported import Exported, all_exported, global_models
 from modelfactory.serving.chain import Chain
 
 _COMPRESSION = ("zlib", 3)
@@ -28,7 +28,7 @@ def write_joblib(chain: Chain, file: Path) -> Exported:
     """
     own, whole = chain.links[0].models, global_models(chain)
     columns = [own.groups[name].to_pylist() for name in own.keys]
-    by_group = dict(loaded(own))
+    by_group = dict(own.load_all())
     models = {tuple(column[group] for column in columns): by_group[group] for group in sorted(by_group)}
     content = {
         "family": own.family,

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelfactory.exporting.exported import Exported, global_models, loaded
+from modelfactory.exporting.exported import Exported, global_models
 from modelfactory.scoring.answering import error_text
 from modelfactory.scoring.forms import ModelForm
 from modelfactory.serving.chain import Chain
@@ -45,7 +45,7 @@ def write_onnx(chain: Chain, folder: Path) -> Exported:
     names: list[str | None] = [None] * g
     hashes: list[str | None] = [None] * g
     errors: list[str | None] = [None] * g
-    for group, model in loaded(own):
+    for group, model in own.load_all():
         try:
             data = _converted(own.form, model)
         except _Refused as error:

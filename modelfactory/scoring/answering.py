@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelfactory.diagnostics import shortened
 from modelfactory.plan.outcomes import Reason
 from modelfactory.scoring.forms import ModelForm
 from modelfactory.scoring.rows import Rows
 from modelfactory.training.classes import class_texts
+from modelfactory.training.texts import one_line
 
 ERROR_LENGTH = 200
 """Characters of an error that a reason holds."""
@@ -158,5 +160,4 @@ class _Careful:
 
 def error_text(error: BaseException) -> str:
     """Return an error as a reason holds it."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}".encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
+    return shortened(f"{type(error).__name__}: {one_line(error, ERROR_LENGTH)}", ERROR_LENGTH)

@@ -12,8 +12,7 @@ from modelfactory.scoring.answering import Answers
 from modelfactory.scoring.forms import AnswerType
 from modelfactory.scoring.rows import Index
 
-ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "boolean": pa.bool_(), "string": pa.string()}
-PROBABILITY = pa.map_(pa.string(), pa.float64())
+_ARROW_TYPES = {"double": pa.float64(), "bigint": pa.int64(), "boolean": pa.bool_(), "string": pa.string()}
 _ZERO = {"double": 0.0, "bigint": 0, "boolean": False, "string": None}
 
 
@@ -27,7 +26,7 @@ class Gathered:
 
     def __init__(self, n: int, answer: AnswerType) -> None:
         self._n = n
-        self._type = ARROW_TYPES[answer]
+        self._type = _ARROW_TYPES[answer]
         self._prediction: npt.NDArray[Any] = np.full(n, _ZERO[answer])
         self._answered = np.zeros(n, dtype=bool)
         self._fault: npt.NDArray[np.object_] | None = None

@@ -110,11 +110,13 @@ def streaming_scorer(levels: Sequence[Level], columns: Sequence[Feature]) -> Sco
 def _large(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Put batches together, so that each model is called for many rows; Spark takes the answers in any pieces."""
     held: list[Batch] = []
+    rows = 0
     for batch in batches:
         held.append(batch)
-        if sum(len(number) for number, *_ in held) >= LARGE:
+        rows += len(batch[0])
+        if rows >= LARGE:
             yield tuple(map(pa.concat_arrays, zip(*held, strict=True)))
-            held = []
+            held, rows = [], 0
     if held:
         yield tuple(map(pa.concat_arrays, zip(*held, strict=True)))
 

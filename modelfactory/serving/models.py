@@ -161,14 +161,17 @@ class VersionModels:
         ((_, model),) = self.load_all([group])
         return model
 
-    def load_all(self, groups: Iterable[int]) -> Iterator[tuple[int, Any]]:
+    def load_all(self, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Any]]:
         """Yield groups that have a model, in no order, and their models; no part of a model table is read twice.
+
+        Args:
+            groups: the groups; None for all that have a model.
 
         Raises:
             InputError: the bytes of one are not those that were published, or may not be loaded.
         """
         missing = []
-        for group in groups:
+        for group in np.flatnonzero(self.has_model).tolist() if groups is None else groups:
             found = self._loaded.get(self._loaded_as(group))
             if found is None:
                 missing.append(group)
@@ -201,7 +204,7 @@ class VersionModels:
         versions = self.groups["model_version"].to_numpy()[groups]
         for number in np.unique(versions).tolist():
             table, own = self._table(int(number)), groups[versions == number]
-            rows = KeyIndex([table.keys[name] for name in self.keys]).places(self._keys_of(own))
+            rows = table.index.places(self._keys_of(own))
             if (rows < 0).any():
                 message = f"version {number} of family `{self.family}` lacks models of version {self.record.number}"
                 raise input_error(Code.STORE, message)

@@ -47,11 +47,13 @@ def score_frame(chain: Chain, rows: DataFrame) -> DataFrame:
         for link, models in zip(chain.links, resident, strict=True)
     ]
     n_bins = None if stay else slots_of(rows.sparkSession) * BINS_PER_SLOT
-    tables = [_table(link, _bins(chain, n_bins), with_models=not stay) for link in chain.links]
-    scorer: Scorer | None = (resident_scorer if stay else streaming_scorer)(levels, chain.features)
+    bins = _bins(chain, n_bins)
+    tables = [_table(link, bins, with_models=not stay) for link in chain.links]
+    scorer: Scorer | None = None
     if all(isinstance(models, LinearModels) for models in resident) and len(chain.features) <= FORMULA_FEATURES:
         tables = [_with_formula(table, link.models) for table, link in zip(tables, chain.links, strict=True)]
-        scorer = None
+    else:
+        scorer = (resident_scorer if stay else streaming_scorer)(levels, chain.features)
     return scored(
         rows,
         tables,

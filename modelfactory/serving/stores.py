@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error
+from modelfactory.diagnostics import Code, InputError, did_you_mean, input_error, shortened
 from modelfactory.plan.outcomes import Reason
 from modelfactory.serving.chain import Chain, chain_of
 from modelfactory.serving.frames import Frame
@@ -184,7 +183,7 @@ class Family:
             raise key_differs(self._models, {name: type(value).__name__ for name, value in key.items()}) from error
         if group < 0 or not self._models.has_model[group]:
             reason = str(Reason.UNSEEN) if group < 0 else self._models.groups["status"][group].as_py()
-            shown = ", ".join(f"{name}={_bounded(value)}" for name, value in key.items())
+            shown = ", ".join(f"{name}={shortened(str(value), _SHOWN)}" for name, value in key.items())
             raise NoModel(f"the group {shown} of `{self.name}` v{self.number} has no model: {reason}", reason)
         return self._models.load(group)
 
@@ -194,7 +193,7 @@ class Family:
         Raises:
             InputError: a model may not be loaded.
         """
-        for group, model in self._models.load_all(np.flatnonzero(self._models.has_model).tolist()):
+        for group, model in self._models.load_all():
             yield {name: self._models.groups[name][group].as_py() for name in self.group_by}, model
 
     def predict(self, rows: Any, *, fallback: bool = True) -> Any:
@@ -281,11 +280,6 @@ def _version(manifest: Manifest, number: int | None) -> VersionRecord:
         known = ", ".join(str(version.number) for version in manifest.versions)
         raise input_error(Code.NOT_BUILT, f"family `{manifest.family}` has no version {number}; its versions: {known}")
     return record
-
-
-def _bounded(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _is_name(text: str) -> bool:

@@ -8,8 +8,9 @@ own type where that is string, boolean, double or a whole number; any other trav
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
@@ -116,7 +117,7 @@ class Input:
 def read_source(
     spark: SparkSession, source: SourceRead, *, root: Path, environ: Mapping[str, str]
 ) -> DataFrame | Finding:
-    """Return the rows of a source, or what is wrong with it.
+    """Return the rows of a source, or why they cannot be read.
 
     Args:
         spark: the session.
@@ -138,7 +139,7 @@ def read_source(
         key = "table" if source.table is not None else "path"
         key = "format" if "data source" in reason(error) else key
         said = hide_environment(reason(error), " ".join(source.texts), environ)
-        return Finding(Code.SPARK_SQL, f"Spark cannot read source `{source.name}`: {said}", (key,), source.name)
+        return Finding(Code.SPARK_SQL, said, (key,), source.name)
 
 
 def analysed(frame: DataFrame) -> DataFrame:
@@ -158,7 +159,8 @@ def open_source(spark: SparkSession, source: SourceRead, *, root: Path, environ:
     """
     opened = read_source(spark, source, root=root, environ=environ)
     if isinstance(opened, Finding):
-        return [opened]
+        read = "" if opened.code == Code.MISSING_PATH else f"Spark cannot read source `{source.name}`: "
+        return [replace(opened, message=read + opened.message)]
     if source.table is None:
         opened.createOrReplaceTempView(source.relation)
     types = {field.name.lower(): field.dataType.simpleString() for field in opened.schema.fields}
@@ -293,7 +295,7 @@ def _prepare(step: TrainStep, table: DataFrame, types: Mapping[str, T.DataType])
         keys=step.keys,
         key_types=tuple(types[key] for key in step.keys),
         columns=travel,
-        inexact=_any(inexact),
+        inexact=any_of(inexact),
         label_type=label_type,
     )
 
@@ -368,8 +370,6 @@ def hashed(columns: list[Column]) -> Column:
     return F.xxhash64(*(part for column in columns for part in (column, F.isnull(column))))
 
 
-def _any(conditions: list[Column]) -> Column:
-    result = F.lit(False)
-    for condition in conditions:
-        result = result | condition
-    return result
+def any_of(conditions: Iterable[Column]) -> Column:
+    """Tell whether any of some conditions holds; none does where there are none."""
+    return reduce(Column.__or__, conditions, F.lit(False))

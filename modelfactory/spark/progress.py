@@ -1,4 +1,4 @@
-"""Watch a job from another thread and tell how many groups are done."""
+"""Watch a job from another thread and tell how many groups or rows are done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from pyspark import StatusTracker
+from pyspark import SparkContext, StatusTracker
 from pyspark.sql import SparkSession, is_remote
 
 from modelfactory.spark.errors import SPARK_ERRORS
@@ -43,13 +43,22 @@ def watched(
             report(done)
             last = done
 
-    with _hearing(spark, n_bins, tell) if is_remote() else _asking(spark, job, n_bins, tell):
+    def ask(_: SparkContext, tracker: StatusTracker) -> None:
+        tell(_tasks_done(tracker, job, n_bins))
+
+    with _hearing(spark, n_bins, tell) if is_remote() else _asking(spark, job, ask):
         yield
 
 
 @contextmanager
-def _asking(spark: SparkSession, job: str, n_bins: int, tell: Callable[[int], None]) -> Iterator[None]:
-    """Ask the JVM again and again how many tasks are done."""
+def _asking(spark: SparkSession, job: str, ask: Callable[[SparkContext, StatusTracker], None]) -> Iterator[None]:
+    """Ask the JVM again and again how far a job is while the block runs it.
+
+    Args:
+        spark: the session.
+        job: name for the job group.
+        ask: asks, and tells what it hears; what Spark raises there ends the asking.
+    """
     stop = threading.Event()
     context = spark.sparkContext
     context.setJobGroup(job, job)
@@ -58,7 +67,7 @@ def _asking(spark: SparkSession, job: str, n_bins: int, tell: Callable[[int], No
         tracker = context.statusTracker()
         while not stop.wait(_INTERVAL):
             try:
-                tell(_tasks_done(tracker, job, n_bins))
+                ask(context, tracker)
             except SPARK_ERRORS:  # the job itself will fail and say why
                 return
 
@@ -100,38 +109,24 @@ def watched_rows(spark: SparkSession, job: str, report: Callable[[int], None]) -
     if is_remote():
         yield
         return
-    stop = threading.Event()
-    context = spark.sparkContext
-    context.setJobGroup(job, job)
 
-    def watch() -> None:
-        tracker, stages = context.statusTracker(), cast(Any, context)._jsc.sc().statusStore()
-        while not stop.wait(_INTERVAL):
-            with suppress(*SPARK_ERRORS):  # a stage that has not begun is unknown; the job itself says what is wrong
-                numbers = [n for j in tracker.getJobIdsForGroup(job) for n in _stages_of(tracker, j)]
-                report(max((int(stages.lastStageAttempt(n).outputRecords()) for n in numbers), default=0))
+    def ask(context: SparkContext, tracker: StatusTracker) -> None:
+        stages = cast(Any, context)._jsc.sc().statusStore()
+        with suppress(*SPARK_ERRORS):  # a stage that has not begun is unknown
+            numbers = _stages_of(tracker, job)
+            report(max((int(stages.lastStageAttempt(n).outputRecords()) for n in numbers), default=0))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with _asking(spark, job, ask):
         yield
-    finally:
-        stop.set()
-        watcher.join()
 
 
-def _stages_of(tracker: StatusTracker, job: int) -> list[int]:
-    info = tracker.getJobInfo(job)
-    return list(info.stageIds) if info else []
+def _stages_of(tracker: StatusTracker, job: str) -> list[int]:
+    """Return the stages of all jobs of a group."""
+    found = map(tracker.getJobInfo, tracker.getJobIdsForGroup(job))
+    return [number for info in found if info for number in info.stageIds]
 
 
 def _tasks_done(tracker: StatusTracker, job: str, n_bins: int) -> int:
     """Return how many tasks are done of the stage that has one for each bin."""
-    tasks = 0
-    for number in tracker.getJobIdsForGroup(job):
-        info = tracker.getJobInfo(number)
-        for stage_id in info.stageIds if info else ():
-            stage = tracker.getStageInfo(stage_id)
-            if stage and stage.numTasks == n_bins:
-                tasks = max(tasks, stage.numCompletedTasks)
-    return tasks
+    stages = map(tracker.getStageInfo, _stages_of(tracker, job))
+    return max((stage.numCompletedTasks for stage in stages if stage and stage.numTasks == n_bins), default=0)

@@ -27,7 +27,7 @@ from modelfactory.plan.outcomes import ANSWER_COLUMNS, NONE, Reason
 from modelfactory.plan.steps import Feature, quoted
 from modelfactory.scoring.worker import Scorer
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, reason, worker_reason
-from modelfactory.spark.inputs import as_double, as_text, inexact_number, literal
+from modelfactory.spark.inputs import any_of, as_double, as_text, inexact_number, literal
 from modelfactory.spark.progress import watched_rows
 
 _NUMBER, _BIN, _IS_ROW, _ANSWER, _SAID, _VERSION, _SERVED, _REASON = (
@@ -101,7 +101,7 @@ def scored(
         fields = ["prediction " + answer, *(["probability map<string,double>"] if probability else []), "fault string"]
         answered = _asked(joined, levels, features, types, scorer, ", ".join(fields), n_bins)
     numeric = [feature for feature in features if feature.kind == "numeric"]
-    inexact = _any([inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric])
+    inexact = any_of([inexact_number(F.col(quoted(f.name)), _type(f, types)) for f in numeric])
     asked = F.col(_NUMBER).isNotNull()
     fault = F.when(asked & inexact, F.lit(str(Reason.INEXACT_NUMBERS))).when(asked, F.col(f"{_ANSWER}.fault"))
     added = {
@@ -148,8 +148,8 @@ def _computed(rows: DataFrame, levels: Sequence[LevelTable], types: Mapping[str,
             result = result + seen * F.col(f"_mf_coef_{k}_{i}")
         serves = F.col(f"_mf_number_{i}").isNotNull()
         said.append((serves, result))
-        missing.append((serves, _any([value.isNull() | F.isnan(value) for value in values])))
-        infinite.append((serves, _any([F.abs(value) == F.lit(float("inf")) for value in values])))
+        missing.append((serves, any_of([value.isNull() | F.isnan(value) for value in values])))
+        infinite.append((serves, any_of([F.abs(value) == F.lit(float("inf")) for value in values])))
     result = F.col(_SAID)
     odd = result.isNull() | F.isnan(result) | (F.abs(result) == F.lit(float("inf")))
     fault = F.when(odd & F.coalesce(_first(infinite), F.lit(False)), F.lit(str(Reason.INFINITE_VALUES))).when(
@@ -166,10 +166,6 @@ def _first(cases: Sequence[tuple[Column, Column]]) -> Column:
     for condition, value in others:
         found = found.when(condition, value)
     return found
-
-
-def _any(conditions: Sequence[Column]) -> Column:
-    return reduce(Column.__or__, conditions, F.lit(False))
 
 
 @dataclass(frozen=True, slots=True)

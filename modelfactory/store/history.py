@@ -137,7 +137,7 @@ def _check_whole(store: Store, family: str, versions: Iterable[VersionRecord]) -
 # Pruning --------------------------------------------------------------------------------------------------------------
 
 
-Reason = Literal["current", "newest", "needed", "named"]
+Why = Literal["current", "newest", "needed", "named"]
 """Why a version stays: it is current; it is one of the newest; a version that stays has models of it; the manifest of
 another name counts on it."""
 
@@ -147,7 +147,7 @@ class Kept:
     """A version that pruning keeps, and the first reason."""
 
     version: VersionRecord
-    why: Reason
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,15 +326,15 @@ def _plan(
     return _Plan(pruned, replaced, [*gone, *left])
 
 
-def _reasons(manifest: Manifest, keep: int, *, named: Collection[int]) -> dict[int, Reason]:
+def _reasons(manifest: Manifest, keep: int, *, named: Collection[int]) -> dict[int, Why]:
     """Return the numbers of the versions that stay, and why."""
     if keep < 1:
         raise ValueError("at least one version is kept")
     newest = sorted((version.number for version in manifest.versions), reverse=True)[:keep]
-    reasons: dict[int, Reason] = dict.fromkeys(named, "named")
+    reasons: dict[int, Why] = dict.fromkeys(named, "named")
     reasons |= dict.fromkeys(newest, "newest")
     reasons[manifest.current] = "current"
-    needed: dict[int, Reason] = dict.fromkeys(_with_needed(manifest, reasons), "needed")
+    needed: dict[int, Why] = dict.fromkeys(_with_needed(manifest, reasons), "needed")
     return needed | reasons
 
 

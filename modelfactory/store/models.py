@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.store.groups import opened
+from modelfactory.store.keys import KeyIndex
 
 Index = npt.NDArray[np.int64]
 _BYTES = ("model", "format", "sha256")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelTable:
     """The model table of one version, of which keys and places are known and no model is read yet.
 
@@ -39,6 +41,11 @@ class ModelTable:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    @cached_property
+    def index(self) -> KeyIndex:
+        """Finds the number of a model by its key."""
+        return KeyIndex(self.keys.columns)
 
     def read(self, rows: Index) -> Iterator[tuple[Index, pa.Table]]:
         """Yield models by their numbers, row group by row group; only those row groups are read that hold any.
@@ -78,7 +85,7 @@ def open_models(files: Sequence[Any], keys: Sequence[str]) -> ModelTable:
         for number, file in enumerate(files):
             reader = pq.ParquetFile(opened(file))
             footers.append(reader.metadata)
-            found.append(reader.read(columns=list(keys), use_threads=False))
+            found.append(reader.read(columns=list(keys), use_threads=False).select(list(keys)))
             for group in range(reader.metadata.num_row_groups):
                 sizes.append(reader.metadata.row_group(group).num_rows)
                 parts.append((number, group))

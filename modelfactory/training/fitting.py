@@ -28,6 +28,7 @@ from modelfactory.training.estimators import Template, name_features
 from modelfactory.training.evaluation import mean_of, measure, measure_baseline
 from modelfactory.training.isolation import Death
 from modelfactory.training.splitting import splits
+from modelfactory.training.texts import one_line
 
 ERROR_LENGTH = 500
 WARNINGS_KEPT = 5
@@ -89,7 +90,7 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
             raise
         except BaseException as error:
             fields = _fault(error)
-    said = dict.fromkeys(f"{w.category.__name__}: {_bounded(w.message)}" for w in caught)
+    said = dict.fromkeys(f"{w.category.__name__}: {one_line(w.message, ERROR_LENGTH)}" for w in caught)
     return FitOutcome(
         group=rows.group,
         data_digest=rows.digest,
@@ -126,7 +127,7 @@ def _timed_out(step: FitStep) -> dict[str, Any]:
 
 def _fault(error: BaseException) -> dict[str, Any]:
     _forget(error)
-    return {"status": Status.FAILED, "error_type": type(error).__name__, "error": _bounded(error)}
+    return {"status": Status.FAILED, "error_type": type(error).__name__, "error": one_line(error, ERROR_LENGTH)}
 
 
 def _forget(error: BaseException | None) -> None:
@@ -210,15 +211,6 @@ def _is_constant(label: Any, rows: Rows) -> bool:
     return bool((label[rows] == label[rows[0]]).all())
 
 
-def _bounded(error: object) -> str:
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = f"a {type(error).__name__} whose text cannot be read"
-    text = text.encode("utf-8", "backslashreplace").decode()  # Arrow takes no lone surrogates
-    return text if len(text) <= ERROR_LENGTH else text[: ERROR_LENGTH - 1] + "…"
-
-
 class _Printed(io.TextIOBase):
     """Takes what Python code prints in place of the terminal, and keeps the beginning."""
 
@@ -231,7 +223,7 @@ class _Printed(io.TextIOBase):
 
     def said(self) -> tuple[str, ...]:
         """Return what was printed as one text, or nothing."""
-        return (f"printed: {_bounded(self._kept)}",) if self._kept.strip() else ()
+        return (f"printed: {one_line(self._kept, ERROR_LENGTH)}",) if self._kept.strip() else ()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
