@@ -153,13 +153,14 @@ def test_a_build_on_a_disk_that_is_too_small_fails_with_one_message(disk: Path, 
             "profiles.yml": f"targets: {{local: {{store: {disk}/store}}}}\n",
         },
     )
-    script = f"{sys.executable} -m modelfactory build --project-dir {folder}; code=$?; find {disk}/store; exit $code"
+    script = f"{sys.executable} -m modelfactory build --project-dir {folder}; code=$?; find {disk}/store -type f; exit $code"
     done = in_namespace(["sh", "-c", script], disk, "100k")
     assert done.returncode == 1, done.stderr
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error[") == 1
-    assert set(done.stdout.split()) <= {f"{disk}/store{name}" for name in ("", "/f", "/f/.lock")}
+    # A task that Spark is still ending may make an empty folder of the draft again; the next build removes it.
+    assert set(done.stdout.split()) <= {f"{disk}/store/f/.lock"}
 
 
 # Things in the way -----------------------------------------------------------------------------------------------
