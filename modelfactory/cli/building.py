@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelfactory.cli.options import DetailedExitCode, Exclude, PlanOutput, Select, Selector, State
+from modelfactory.cli.options import DetailedExitCode, Exclude, FullRefresh, PlanOutput, Select, Selector, State
 from modelfactory.cli.running import CHANGES, Invocation, choice_of, command
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def plan(
         bool, typer.Option("--census/--no-census", help="Count the groups, which starts Spark and reads the data.")
     ] = True,
     output: Annotated[PlanOutput, typer.Option("--output", "-o", help="What to write.")] = PlanOutput.TEXT,
+    full_refresh: FullRefresh = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the plan to this file too, for `mf build --plan`.")
     ] = None,
@@ -38,7 +39,15 @@ def plan(
 ) -> None:
     """Tell what a build would do and why: per family, and after a census per group."""
     choice = choice_of(select, exclude, selector, state)
-    _plan(call, choice, census=census, output=output, out=out, detailed_exitcode=detailed_exitcode)
+    _plan(
+        call,
+        choice,
+        census=census,
+        full_refresh=full_refresh,
+        output=output,
+        out=out,
+        detailed_exitcode=detailed_exitcode,
+    )
 
 
 def _plan(
@@ -46,6 +55,7 @@ def _plan(
     choice: Choice,
     *,
     census: bool = True,
+    full_refresh: bool = False,
     output: PlanOutput = PlanOutput.TEXT,
     out: Path | None = None,
     detailed_exitcode: bool = False,
@@ -58,7 +68,7 @@ def _plan(
     from modelfactory.diagnostics import InputError
     from modelfactory.store.local import replace_file
 
-    found = plan_project(call.options, call.console, choice, census=census)
+    found = plan_project(call.options, call.console, choice, census=census, full_refresh=full_refresh)
     document = json.dumps(plan_document(found), indent=1, ensure_ascii=False, default=str) + "\n"
     match output:
         case PlanOutput.TEXT:
@@ -85,6 +95,7 @@ def build(
         Path | None,
         typer.Option("--plan", help="Carry out this plan, exactly, or nothing if something has moved since."),
     ] = None,
+    full_refresh: FullRefresh = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, as `mf plan` does.")] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", "-x", help="Skip the rest after the first failure.")
@@ -94,20 +105,22 @@ def build(
         typer.Option("--threads", min=1, help="Families to build at once; the target's `threads` if not given."),
     ] = None,
 ) -> None:
-    """Train families and publish their new versions."""
+    """Train what has changed and publish new versions."""
     from modelfactory.commands.build import build_project
+    from modelfactory.commands.scope import Scope
     from modelfactory.store.saved_plan import read_plan
 
-    if plan is not None and (select or exclude or selector or state or dry_run):
+    if plan is not None and (select or exclude or selector or state or dry_run or full_refresh):
         raise typer.BadParameter("--plan has its own families, and is to be carried out")
     choice = choice_of(select, exclude, selector, state)
     if dry_run:
-        _plan(call, choice)
+        _plan(call, choice, full_refresh=full_refresh)
         return
     result = build_project(
         call.options,
         call.console,
         choice,
+        scope=Scope(full_refresh=full_refresh),
         fail_fast=fail_fast,
         threads=threads,
         plan=None if plan is None else read_plan(plan),

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, row
-from modelfactory.commands.plans import BuildPlan, PlannedFamily, PlannedGroups
+from modelfactory.commands.plans import Action, BuildPlan, PlannedFamily, PlannedGroups
 from modelfactory.diagnostics import counted
+from modelfactory.plan.outcomes import BuildReason
 
-_MARKS = {"create": "+", "retrain": "~", "repeat": "="}
-_STYLES = {"create": "green", "retrain": "yellow", "repeat": "dim"}
-_GROUP_MARKS = {"new": "+", "changed": "~", "unchanged": "=", "vanished": "-"}
-_LEGEND = "+ new  ~ changed  = unchanged  - vanished"
+_MARKS = {"create": "+", "update": "~", "reuse": "="}
+_STYLES = {"create": "green", "update": "yellow", "reuse": "dim"}
+_GROUP_MARKS = {BuildReason.NEW: "+", BuildReason.UNCHANGED: "=", BuildReason.VANISHED: "-"}
+_LEGEND = "+ new  ~ trained again  = stands  - vanished"
+_NAMED = 3
+"""Groups that are named of a reason."""
 
 
 def plan_text(plan: BuildPlan) -> Text:
@@ -55,14 +58,17 @@ def plan_markdown(plan: BuildPlan) -> str:
 def _versions(family: PlannedFamily) -> str:
     if family.current is None:
         return f"v{family.next_version}"
+    if family.action == "reuse":
+        return f"v{family.current}"
     return f"v{family.current} → v{family.next_version}"
 
 
 def _why(family: PlannedFamily) -> str:
-    if family.action == "repeat":
-        what = "nothing that decides the models has changed" if family.changes else "nothing has changed"
-        return f"{what}; a build trains it again"
-    return ", ".join(family.reasons)
+    if family.action == "reuse":
+        return "nothing has changed" if family.groups else "definition unchanged; a census tells whether rows are"
+    if family.reasons:
+        return ", ".join(family.reasons)
+    return "groups to try again" if family.groups and family.groups.to_train else "rows without a label"
 
 
 def _notes(family: PlannedFamily) -> Iterator[str]:
@@ -74,6 +80,10 @@ def _notes(family: PlannedFamily) -> Iterator[str]:
             yield _unknown(family)
         return
     yield f"{_changes(groups)}{f'; not trained: {_decided(groups)}' if groups.decided else ''}"
+    yield from _examples(groups)
+    if not groups.to_train:
+        yield f"{groups.rows:,} rows"
+        return
     yield f"{groups.rows:,} rows, {groups.median_rows:,} in the middle group; {_cost(groups)}"
     if groups.heaviest:
         heavy = groups.heaviest[0]
@@ -87,11 +97,23 @@ def _unknown(family: PlannedFamily) -> str:
 
 
 def _changes(groups: PlannedGroups) -> str:
-    words = {"changed": "changed" if groups.comparable else "of other columns or rows"}
-    told = "  ".join(
-        f"{_GROUP_MARKS[change]} {n:,} {words.get(change, change)}" for change, n in groups.changes.items() if n
-    )
+    told = "  ".join(f"{_GROUP_MARKS.get(BuildReason(r), '~')} {n:,} {r}" for r, n in groups.reasons.items())
     return f"{counted(groups.to_train, 'group')} to train" + (f": {told}" if told else "")
+
+
+def _examples(groups: PlannedGroups) -> Iterator[str]:
+    """Yield which groups are trained, or gone, for each reason that not all have."""
+    for reason, keys in groups.examples.items():
+        if sum(groups.reasons.values()) == groups.reasons[reason]:
+            continue
+        named = "; ".join(", ".join(f"{column}={value}" for column, value in key.items()) for key in keys[:_NAMED])
+        more = groups.reasons[reason] - min(len(keys), _NAMED)
+        yield f"{reason}: {named}{f' and {more:,} more' if more else ''}"
+    if gone := groups.reasons.get(BuildReason.VANISHED, 0):
+        yield f"{groups.vanished_stay:,} of {counted(gone, 'vanished group')} keep their models (`on_vanished`)"
+    if groups.with_other_libraries:
+        them = counted(groups.with_other_libraries, "group")
+        yield f"{them} stand with models of other libraries; `retrain_on: [environment]` trains them again"
 
 
 def _decided(groups: PlannedGroups) -> str:
@@ -105,14 +127,12 @@ def _cost(groups: PlannedGroups) -> str:
 
 
 def _summary(plan: BuildPlan) -> str:
-    words = {"create": "to create", "retrain": "to retrain"}
-    parts = [f"{plan.count(action)} {word}" for action, word in words.items()]  # type: ignore[arg-type]
-    repeated = plan.count("repeat")
-    parts.append(f"{repeated} unchanged" + (" and trained again" if repeated else ""))
+    words: dict[Action, str] = {"create": "to create", "update": "to update", "reuse": "to reuse as they stand"}
+    parts = [f"{plan.count(action)} {word}" for action, word in words.items()]
     with_groups = [family.groups for family in plan.families if family.groups]
     if with_groups:
         trained = sum(groups.to_train for groups in with_groups)
         seconds = sum(groups.cpu_seconds for groups in with_groups)
         cost = f"about {seconds:.0f} s of CPU" if seconds >= 1 else "less than a second of CPU"
-        parts.append(f"{counted(trained, 'group')} to train, {cost}")
+        parts.append(f"{counted(trained, 'group')} to train" + (f", {cost}" if trained else ""))
     return ", ".join(parts)

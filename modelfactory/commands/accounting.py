@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,63 +12,80 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelfactory.commands.former import Former, standing
 from modelfactory.commands.report import Fault
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
-from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
+from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, BuildReason, Status
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
 from modelfactory.spark.training import Outcomes
+from modelfactory.store.groups import GROUP_TYPES
 from modelfactory.store.manifest import Quantiles
 
 _KIND, _ROW = "_mf_kind", "_mf_row"
-_METRICS = pa.map_(pa.string(), pa.float64())
-_TYPES = {
-    "status": pa.string(),
-    "n_rows": pa.int64(),
-    "n_train": pa.int64(),
-    "n_test": pa.int64(),
-    "metrics": _METRICS,
-    "baseline": _METRICS,
-    "fit_seconds": pa.float64(),
-    "cpu_seconds": pa.float64(),
-    "model_version": pa.int32(),
-    "model_bytes": pa.int64(),
-    "model_sha256": pa.string(),
-    "data_digest": pa.string(),
-    "error_type": pa.string(),
-    "error": pa.string(),
-    "warnings": pa.list_(pa.string()),
-}
+_METRICS = GROUP_TYPES["metrics"]
 
 
 def group_table(
-    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: Outcomes, *, version: int
+    step: TrainStep, found: CensusTable, schedule: Schedule, outcomes: Outcomes, former: Former, *, version: int
 ) -> pa.Table:
-    """Return the group table of a version: one row per group of the census, sorted by key.
+    """Return the group table of a version: one row per group of the census, and of those that it keeps; sorted by key.
 
     Args:
         step: the family's step.
         found: its census.
         schedule: what was decided before training.
         outcomes: what came of the trained groups; its columns are taken out as they are used.
+        former: the version that it goes on from.
         version: number of the version.
 
     Raises:
         BuildFailed: a group has no outcome or more than one, or the workers saw other rows than the census.
     """
-    order = pc.sort_indices(found.keys, [(key, "ascending") for key in step.keys]).to_numpy()
-    row_of = _rows_of_outcomes(step, found, schedule, outcomes)[order]
-    trained, decided = schedule.to_train[order], schedule.status[order]
+    row_of = _rows_of_outcomes(step, found, schedule, outcomes)
+    stands = former.stands == schedule.status  # but what a rule keeps out
+    stands &= ~schedule.to_train
+    decided = np.flatnonzero(~stands)
+    parts = [_decided(step, found, schedule, outcomes, former, decided, row_of[decided], version=version)]
+    if len(decided) < len(stands):
+        parts.append(_standing(found, former, np.flatnonzero(stands)))
+    if len(former.staying):
+        parts += _others(found, former)
+    table = pa.concat_tables(parts)
+    return table.take(pc.sort_indices(table, [(key, "ascending") for key in step.keys])).combine_chunks()
+
+
+def _decided(
+    step: TrainStep,
+    found: CensusTable,
+    schedule: Schedule,
+    outcomes: Outcomes,
+    former: Former,
+    which: npt.NDArray[np.int64],
+    row_of: npt.NDArray[np.int64],
+    *,
+    version: int,
+) -> pa.Table:
+    """Return the rows of groups that were trained, or kept out by a rule."""
+    trained, decided = schedule.to_train[which], schedule.status[which]
     rows = pa.array(row_of, mask=~trained)
 
     def outcome(name: str) -> pa.ChunkedArray:
         return outcomes.pop(name).take(rows)  # with millions of groups, each column counts
 
-    n_rows, n_usable = found.census.n_rows[order], found.census.n_usable[order]
+    n_rows, n_usable = found.census.n_rows[which], found.census.n_usable[which]
     status = pc.if_else(pa.array(trained), outcome("status"), pa.array(decided, pa.string()))
-    served = pc.is_in(status, value_set=pa.array([str(s) for s in SERVED]))
+    fitted = pc.equal(status, str(Status.TRAINED))
+    # Until a group that fails has a better model, its last good one serves.
+    faulty = pc.is_in(status, value_set=pa.array([str(s) for s in FAULTS])).to_numpy()
+    last_good = np.where(faulty, former.last_good[which], -1)
+    last = pa.array(last_good, mask=last_good < 0)
+
+    def served(name: str, own: Any) -> Any:
+        return pc.if_else(fitted, own, former.groups[name].take(last).combine_chunks())
+
     inexact = pa.array(decided == Status.FAILED)
     columns: dict[str, Callable[[], Any]] = {
         "status": lambda: status,
@@ -79,18 +96,55 @@ def group_table(
         "baseline": lambda: _filled_maps(outcome("baseline")),
         "fit_seconds": lambda: outcome("fit_seconds"),
         "cpu_seconds": lambda: outcome("cpu_seconds"),
-        "model_version": lambda: pc.if_else(served, pa.scalar(version, pa.int32()), pa.scalar(None, pa.int32())),
-        "model_bytes": lambda: outcome("model_bytes"),
-        "model_sha256": lambda: outcome("sha256"),
-        "data_digest": lambda: found.digests.take(pa.array(order)),
+        "model_version": lambda: served("model_version", pa.scalar(version, pa.int32())),
+        "model_bytes": lambda: served("model_bytes", outcome("model_bytes")),
+        "model_sha256": lambda: served("model_sha256", outcome("sha256")),
+        "data_digest": lambda: found.digests.take(pa.array(which)),
         "error_type": lambda: pc.if_else(inexact, "InexactNumber", outcome("error_type")),
         "error": lambda: pc.if_else(inexact, _INEXACT, outcome("error")),
         "warnings": lambda: _warnings(step, outcome("warnings"), n_rows * trained, n_usable * trained),
+        "reason": lambda: pa.array(np.where(trained, former.reason[which], np.array(None)), pa.string()),
     }
-    table = found.keys.take(pa.array(order))
+    table = found.keys.take(pa.array(which))
     for name in GROUP_COLUMNS:
-        table = table.append_column(name, _one_chunk(columns[name](), _TYPES[name]))
+        table = table.append_column(name, _one_chunk(columns[name](), GROUP_TYPES[name]))
     return table
+
+
+def _standing(found: CensusTable, former: Former, which: npt.NDArray[np.int64]) -> pa.Table:
+    """Return the rows of groups that are as they were in the former version."""
+    rows = former.groups.take(pa.array(former.place[which]))
+    reason = pa.repeat(str(BuildReason.UNCHANGED), len(rows))
+    return _taken_over(rows, found.keys.take(pa.array(which)), pa.array(found.census.n_rows[which]), reason)
+
+
+def _others(found: CensusTable, former: Former) -> Iterator[pa.Table]:
+    """Yield the rows of groups that stay and are not in the census, if their keys still have a place."""
+    rows = former.groups.take(pa.array(former.staying))
+    try:
+        keys = rows.select(found.keys.column_names).cast(found.keys.schema)
+    except pa.ArrowInvalid:
+        return
+    vanished, nothing = str(BuildReason.VANISHED), pa.array(np.zeros(len(rows), dtype=np.int64))
+    if former.others_stay == "all":  # nobody knows of them more than before
+        was = pc.fill_null(pc.equal(rows["reason"], vanished), False)
+        yield _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)))
+    else:
+        yield _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)))
+
+
+def _taken_over(rows: pa.Table, keys: pa.Table, n_rows: pa.Array, reason: pa.Array) -> pa.Table:
+    nothing = pa.nulls(len(rows), pa.float64())
+    changed = {
+        "status": standing(rows["status"]),
+        "n_rows": n_rows,
+        "fit_seconds": nothing,  # in this run
+        "cpu_seconds": nothing,
+        "reason": reason,
+    }
+    for name in GROUP_COLUMNS:
+        keys = keys.append_column(name, changed.get(name, rows[name]))
+    return keys
 
 
 _INEXACT = (
@@ -198,38 +252,52 @@ def data_fingerprint(found: CensusTable) -> str:
     return digest.hexdigest()
 
 
-def statuses(groups: pa.Table) -> dict[str, int]:
+def statuses(status: pa.ChunkedArray) -> dict[str, int]:
     """Return the count of groups by status, in the order of the closed list."""
-    counted = {row["values"]: row["counts"] for row in groups["status"].value_counts().to_pylist()}
+    counted = counted_texts(status)
     return {str(status): counted[status] for status in Status if status in counted}
 
 
-def refusal(step: TrainStep, groups: pa.Table, *, kept_in: str) -> Diagnostic | None:
+def counted_texts(column: pa.ChunkedArray) -> dict[str, int]:
+    """Return how often each text of a column is there."""
+    counts = column.drop_null().value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in counts}
+
+
+def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
     """Say why a version may not be published: more groups failed than the family allows, or no group has a model.
 
     Args:
         step: the family's step.
         groups: its group table.
-        kept_in: file that will keep the group table.
     """
-    counted = statuses(groups)
+    counted = statuses(groups["status"])
     failed = sum(counted.get(status, 0) for status in FAULTS)
-    tried = failed + counted.get(Status.TRAINED, 0)
+    tried = failed + sum(counted.get(status, 0) for status in SERVED)
     allowed = step.failures_allowed(tried)
     if failed > allowed:
         return Diagnostic(
             code=Code.TOO_MANY_FAILED,
             message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
             "the version is not published",
-            help=f"`max_failed` sets how many may fail; the outcomes are kept in {kept_in}",
+            help="`max_failed` sets how many may fail; " + _held_back(step),
         )
-    if not counted.keys() & SERVED:
+    if not statuses(_in_the_input(groups)["status"]).keys() & SERVED:
         return Diagnostic(
             code=Code.NO_MODELS,
             message=f"no group of family `{step.family}` has a model; the version is not published",
-            help=f"{_most_frequent(step, counted)}; the outcomes are kept in {kept_in}",
+            help=f"{_most_frequent(step, counted)}; {_held_back(step)}",
         )
     return None
+
+
+def _in_the_input(groups: pa.Table) -> pa.Table:
+    vanished = pc.fill_null(pc.equal(groups["reason"], str(BuildReason.VANISHED)), False)
+    return groups.filter(pc.invert(vanished))
+
+
+def _held_back(step: TrainStep) -> str:
+    return f"`mf show {step.family} --candidate` shows what came of it"
 
 
 def _most_frequent(step: TrainStep, counted: Mapping[str, int]) -> str:

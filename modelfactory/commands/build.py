@@ -15,8 +15,9 @@ from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs, open_late
 from modelfactory.commands.project_options import ProjectOptions
-from modelfactory.commands.report import BuildResult, FamilyResult, Reporter
+from modelfactory.commands.report import STANDS, BuildResult, FamilyResult, Reporter
 from modelfactory.commands.run import Run, start_run
+from modelfactory.commands.scope import WHAT_CHANGED, Scope
 from modelfactory.commands.selecting import EVERYTHING, RUN_RESULTS, RUN_RESULTS_SCHEMA, Choice
 from modelfactory.commands.staleness import check_belongs, check_data, check_libraries, check_unmoved
 from modelfactory.commands.workspace import Workspace
@@ -37,6 +38,7 @@ def build_project(
     reporter: Reporter,
     choice: Choice = EVERYTHING,
     *,
+    scope: Scope = WHAT_CHANGED,
     fail_fast: bool = False,
     threads: int | None = None,
     plan: SavedPlan | None = None,
@@ -47,6 +49,7 @@ def build_project(
         options: where the project is and how to read it.
         reporter: hears what happens.
         choice: which families.
+        scope: which of their groups are looked at.
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once; as the target says if None.
         plan: what to do, instead of a choice.
@@ -70,12 +73,14 @@ def build_project(
 
     if plan is not None:
         choice = Choice(only=[family.name for family in plan.families])
+        scope = Scope(full_refresh=plan.full_refresh)
     with launched(options, reporter, choice, ready=ready) as launch:
         return build(
             launch.workspace,
             reporter,
             session=launch.spark,
             run=launch.run,
+            scope=scope,
             fail_fast=fail_fast,
             threads=threads or launch.workspace.project.target.threads,
             began=began,
@@ -89,6 +94,7 @@ def build(
     *,
     session: SparkSession,
     run: Run | None = None,
+    scope: Scope = WHAT_CHANGED,
     fail_fast: bool = False,
     threads: int = 1,
     began: float | None = None,
@@ -104,6 +110,7 @@ def build(
         reporter: hears what happens.
         session: Spark session to use; it is left open.
         run: the run this is; a new one if None.
+        scope: which groups are looked at.
         fail_fast: skip the rest after the first family that fails.
         threads: how many families to build at once.
         began: when the run began, by the monotonic clock; now if None.
@@ -130,7 +137,7 @@ def build(
     prepared = time.monotonic()
     inputs = run_interruptibly(prepare, cancel=cancel)
     reporter.timings({"inputs": time.monotonic() - prepared})
-    families = _Families(session, workspace, inputs, run, reporter, fail_fast=fail_fast)
+    families = _Families(session, workspace, inputs, run, reporter, scope=scope, fail_fast=fail_fast)
     if plan is not None:
         check_libraries(plan, fingerprint(dict(run.libraries)))
         run_interruptibly(lambda _: check_data(plan, families.count()), cancel=cancel)
@@ -162,6 +169,7 @@ class _Families:
         run: Run,
         reporter: Reporter,
         *,
+        scope: Scope,
         fail_fast: bool,
     ) -> None:
         from modelfactory.commands.counting import Censuses
@@ -173,6 +181,7 @@ class _Families:
         self.censuses = Censuses(self.steps, inputs)
         self.run = run
         self.reporter = reporter
+        self.scope = scope
         self.fail_fast = fail_fast
         self.results: dict[str, FamilyResult] = {}
         self.ended = {step.family: threading.Event() for step in self.steps}
@@ -226,7 +235,7 @@ class _Families:
 
     def _is_skipped(self, step: TrainStep) -> bool:
         """Tell whether a family is left out: what it reads is not there, or a failure is to end the build."""
-        unread = any(self.results[ref].status != "success" for ref in self._built_before(step) if ref in self.results)
+        unread = any(self.results[ref].status not in STANDS for ref in self._built_before(step) if ref in self.results)
         return unread or (self.fail_fast and any(r.status == "error" for r in list(self.results.values())))
 
     def _build_now(self, index: int, step: TrainStep, cancelled: threading.Event) -> None:
@@ -241,7 +250,7 @@ class _Families:
                 result = self._built(step, lambda: _go_on(cancelled))
             except Cancelled:
                 return
-        if cancelled.is_set() and result.status != "success":
+        if cancelled.is_set() and result.status not in STANDS:
             return
         self.results[step.family] = result
         self.reporter.family_finished(place, total, result)
@@ -267,6 +276,7 @@ class _Families:
                 self.censuses,
                 self.run,
                 self.reporter,
+                scope=self.scope,
                 go_on=go_on,
             )
         except Cancelled:
@@ -334,6 +344,7 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
             "version": family.version,
             "seconds": round(family.seconds, 3),
             "groups": dict(family.statuses),
+            "reasons": dict(family.reasons),
             "faults": [plain(fault) for fault in family.faults],
             "global_fault": plain(family.global_fault),
             "diagnostics": [

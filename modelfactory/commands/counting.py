@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelfactory.diagnostics import Code, InputError
 from modelfactory.plan.costs import Measured
@@ -104,11 +104,22 @@ def census_of(
     return found
 
 
-def measured_before(store: Store, step: TrainStep, version: VersionRecord | None) -> Measured | None:
-    """Return what the fits of the same definition took in the current version, if they are known."""
+def measured_before(
+    store: Store, step: TrainStep, version: VersionRecord | None, versions: Iterable[VersionRecord]
+) -> Measured | None:
+    """Return what the fits took whose models a version has, if they were of the same definition.
+
+    Args:
+        store: the store.
+        step: the family's step.
+        version: the version, if there is one.
+        versions: those among which the ones are that hold its models.
+    """
     if version is None or version.fingerprints.definition != step.definition_fingerprint:
         return None
-    return read_measured([file for table in (MODELS, GLOBAL) for file in store.files(step.family, version, table)])
+    holding = [other for other in versions if other.number in {version.number, *version.model_versions}]
+    tables = [(other, table) for other in holding for table in (MODELS, GLOBAL)]
+    return read_measured([file for other, table in tables for file in store.files(step.family, other, table)])
 
 
 class _Share:

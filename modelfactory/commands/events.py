@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.commands.report import GROUP_COUNTS, BuildResult, ExportResult, FamilyResult, Fault, ScoreResult
 from modelfactory.diagnostics import Diagnostic, Severity, counted, hide, shortened
+from modelfactory.plan.outcomes import STANDING, BuildReason
 
 if TYPE_CHECKING:
     from modelfactory.commands.workspace import Workspace
@@ -196,6 +197,7 @@ class Events:
                 groups=dict(result.statuses),
                 exit_code=result.exit_code,
             )
+            self._reasons(result)
             for fault in result.faults:
                 self._fault(result, fault, level)
             if result.global_fault is not None:
@@ -205,6 +207,25 @@ class Events:
                 rows = result.rows_without_label
                 self.tell("rows_without_label", said, text=f"    {said}", family=result.family, n_rows=rows)
             self.diagnostics(result.diagnostics)
+
+    def _reasons(self, result: FamilyResult) -> None:
+        """Tell why groups were trained, where not all are new, and what stands for a reason of its own."""
+        tried = {reason: n for reason, n in result.reasons.items() if reason not in STANDING}
+        vanished = result.reasons.get(BuildReason.VANISHED, 0)
+        said = ", ".join(f"{n:,} {reason}" for reason, n in sorted(tried.items(), key=lambda item: -item[1]))
+        parts = [f"tried: {said}"] if tried and tried.keys() != {BuildReason.NEW} else []
+        parts += [f"{vanished:,} vanished and kept"] if vanished else []
+        if parts:
+            said = "; ".join(parts)
+            fields: dict[str, Any] = {"family": result.family, "reasons": dict(result.reasons)}
+            self.tell("reasons", said, text=f"    {said}", **fields)
+        if result.other_libraries:
+            said = (
+                f"{counted(result.other_libraries, 'group')} stand with models of other libraries; "
+                "`retrain_on: [environment]` or --full-refresh trains them again"
+            )
+            n = result.other_libraries
+            self.tell("other_libraries", said, text=f"    {said}", family=result.family, n_groups=n)
 
     def _fault(self, result: FamilyResult, fault: Fault, level: Level) -> None:
         key = ", ".join(f"{column}={value}" for column, value in fault.example.items())
@@ -232,7 +253,7 @@ class Events:
             "warn": warned,
             "error": sum(f.status == "error" for f in families),
             "skip": sum(f.status == "skipped" for f in families),
-            "reused": sum(f.count(of="reused") > 0 and not f.count(of="trained") for f in families),
+            "reused": sum(f.status == "reused" for f in families),
             "total": len(families),
         }
         groups = {kind: sum(f.count(of=kind) for f in families) for kind in GROUP_COUNTS}
@@ -307,6 +328,9 @@ def _ending(result: FamilyResult) -> tuple[Level, str, str]:
             if result.statuses:
                 why = f"not published: {failed:,} failed" if failed else "not published: no models"
             return "error", "ERROR", f"{why} in {result.seconds:.1f}s"
+        case "reused":
+            n = sum(result.statuses.values())
+            return "info", "REUSED", f"v{result.version}: {counted(n, 'group')} unchanged in {result.seconds:.1f}s"
         case "success":
             counts = [(result.count(of=kind), kind) for kind in GROUP_COUNTS]
             said = ", ".join(f"{n:,} {kind}" for n, kind in counts if n)

@@ -13,7 +13,7 @@ from modelfactory.commands.workspace import Workspace, no_family
 from modelfactory.diagnostics import Code, Diagnostic, InputError, input_error
 from modelfactory.plan.meaning import ChangeKind
 from modelfactory.plan.metrics import METRICS
-from modelfactory.plan.outcomes import SERVED, Status
+from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
@@ -108,7 +108,7 @@ def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> 
         groups=version.statuses if version else {},
         metrics={name: q.median for name, q in version.metrics.items()} if version else {},
         baseline={name: q.median for name, q in version.baseline.items()} if version else {},
-        own_groups=sum(n for status, n in version.statuses.items() if status in SERVED) if version else None,
+        own_groups=version.own_groups if version else None,
         fallback=step.fallback,
     )
 

@@ -9,15 +9,16 @@ from typing import Any, Literal
 from modelfactory import __version__
 from modelfactory.commands.review import ReviewedChange
 from modelfactory.diagnostics import Diagnostic
+from modelfactory.plan.outcomes import STANDING
 from modelfactory.store.manifest import Fingerprints
 from modelfactory.store.saved_plan import SCHEMA
 
-Action = Literal["create", "retrain", "repeat"]
-ACTIONS: tuple[Action, ...] = ("create", "retrain", "repeat")
-GroupChange = Literal["new", "changed", "unchanged", "vanished"]
-GROUP_CHANGES: tuple[GroupChange, ...] = ("new", "changed", "unchanged", "vanished")
+Action = Literal["create", "update", "reuse"]
+ACTIONS: tuple[Action, ...] = ("create", "update", "reuse")
 HEAVIEST = 3
 """Groups that are named as the ones that take longest."""
+EXAMPLES = 10
+"""Groups that are named of each reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,31 +35,34 @@ class PlannedGroups:
     """What a census tells of a family's groups.
 
     Attributes:
-        changes: groups to train that are new, have other rows than in the current version, or the same; and groups of
-            the current version that are gone.
-        decided: groups that are not trained, by the outcome they get.
+        reasons: groups by the `BuildReason` for which they are trained, `unchanged` for those that stand, and
+            `vanished` for those of the current version that are gone.
+        examples: keys of the first groups of each reason but `unchanged`.
+        decided: groups that are not trained by a rule, by the outcome they get.
         rows: rows of the input.
         median_rows: usable rows of the middle one of the groups to train.
         cpu_seconds: processor seconds that fitting is expected to take.
         wall_seconds: the least time that this takes on the slots there are.
         heaviest: the groups that take longest, the longest first.
-        comparable: whether the current version was trained on the same columns of the same input, so that other rows
-            are a change of the data; otherwise every group that is not new counts as changed.
+        with_other_libraries: groups that stand although other libraries trained them.
+        vanished_stay: how many of those that are gone are kept.
     """
 
-    changes: Mapping[GroupChange, int]
+    reasons: Mapping[str, int]
+    examples: Mapping[str, tuple[Mapping[str, Any], ...]]
     decided: Mapping[str, int]
     rows: int
     median_rows: int
     cpu_seconds: float
     wall_seconds: float
     heaviest: tuple[HeavyGroup, ...]
-    comparable: bool
+    with_other_libraries: int
+    vanished_stay: int
 
     @property
     def to_train(self) -> int:
         """How many groups are trained."""
-        return sum(n for change, n in self.changes.items() if change != "vanished")
+        return sum(n for reason, n in self.reasons.items() if reason not in STANDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +71,14 @@ class PlannedFamily:
 
     Attributes:
         name: its name.
-        action: `create` the first version, `retrain` since something has changed, or `repeat` what is there.
+        action: `create` the first version, `update` it since something has changed, or `reuse` what is there; without
+            a census as far as definition and libraries tell.
         current: number of the current version, if there is one.
         next_version: number that a build would give.
         changes: values of the definition that differ from those of the current version.
         parents_changed: whether a family that it reads has another definition.
         data_changed: whether the rows differ; None if they were not counted, or cannot be compared.
+        retrains_on_libraries: whether other libraries are a reason to train.
         libraries: versions that differ from those that trained the current version, old and new.
         groups: what the census tells; None without one.
         waits_for: families of the same plan that it reads: its groups are known once they are built.
@@ -86,6 +92,7 @@ class PlannedFamily:
     changes: tuple[ReviewedChange, ...]
     parents_changed: bool
     data_changed: bool | None
+    retrains_on_libraries: bool
     libraries: Mapping[str, tuple[str | None, str | None]]
     groups: PlannedGroups | None
     waits_for: tuple[str, ...]
@@ -99,7 +106,7 @@ class PlannedFamily:
             "definition": bool(self.changes),
             "families it reads": self.parents_changed,
             "data": bool(self.data_changed) and self.action != "create",
-            "libraries": bool(self.libraries),
+            "libraries": bool(self.libraries) and self.retrains_on_libraries,
         }
         return tuple(reason for reason, holds in said.items() if holds)
 
@@ -115,6 +122,7 @@ class BuildPlan:
         slots: tasks that Spark runs at once; None without a census.
         families: in the order in which they are built.
         mistakes: what keeps families from being built.
+        full_refresh: whether all groups are trained again.
     """
 
     project: str
@@ -123,6 +131,7 @@ class BuildPlan:
     slots: int | None
     families: tuple[PlannedFamily, ...]
     mistakes: tuple[Diagnostic, ...] = ()
+    full_refresh: bool = False
 
     def count(self, action: Action) -> int:
         """Return how many families get this action."""
@@ -131,7 +140,7 @@ class BuildPlan:
     @property
     def has_changes(self) -> bool:
         """Whether anything is to be built that is not there already."""
-        return any(family.action != "repeat" for family in self.families)
+        return any(family.action != "reuse" for family in self.families)
 
 
 def plan_document(plan: BuildPlan) -> dict[str, Any]:
@@ -143,6 +152,7 @@ def plan_document(plan: BuildPlan) -> dict[str, Any]:
         "target": plan.target,
         "made_at": plan.made_at,
         "slots": plan.slots,
+        "full_refresh": plan.full_refresh,
         "summary": {action: plan.count(action) for action in ACTIONS},
         "families": [_family_document(family) for family in plan.families],
         "errors": [mistake.message for mistake in plan.mistakes],
@@ -165,9 +175,11 @@ def _family_document(family: PlannedFamily) -> dict[str, Any]:
         "groups": None
         if groups is None
         else {
-            **groups.changes,
-            "comparable": groups.comparable,
+            "reasons": dict(groups.reasons),
+            "examples": {reason: [dict(key) for key in keys] for reason, keys in groups.examples.items()},
             "to_train": groups.to_train,
+            "vanished_stay": groups.vanished_stay,
+            "with_other_libraries": groups.with_other_libraries,
             "not_trained": dict(groups.decided),
             "rows": groups.rows,
             "median_rows": groups.median_rows,

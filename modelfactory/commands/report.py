@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from modelfactory.commands.events import Event
     from modelfactory.commands.workspace import Workspace
 
-FamilyStatus = Literal["success", "error", "skipped"]
+FamilyStatus = Literal["success", "reused", "error", "skipped"]
+STANDS: frozenset[FamilyStatus] = frozenset({"success", "reused"})
+"""Statuses of families whose current version is what it should be."""
 GroupCount = Literal["trained", "reused", "skipped", "failed"]
 GROUP_COUNTS: tuple[GroupCount, ...] = ("trained", "reused", "skipped", "failed")
 
@@ -44,10 +46,13 @@ class FamilyResult:
 
     Attributes:
         family: name of the family.
-        status: whether it was published; `skipped` after an earlier failure with `--fail-fast`.
-        version: number of the published version.
+        status: whether a version was published; `reused` if nothing has changed, `skipped` after an earlier failure
+            with `--fail-fast`.
+        version: number of the version that is current then; None after an error.
         seconds: wall time.
         statuses: count of groups by status.
+        reasons: count of groups by the reason why they were tried, or stand.
+        other_libraries: groups that stand with models of other libraries than those at hand.
         faults: the most frequent faults, most frequent first.
         global_fault: what went wrong with the model of all groups' rows; its count of groups is 0.
         rows_without_label: rows that could not be trained on.
@@ -59,6 +64,8 @@ class FamilyResult:
     version: int | None = None
     seconds: float = 0.0
     statuses: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    other_libraries: int = 0
     faults: tuple[Fault, ...] = ()
     global_fault: Fault | None = None
     rows_without_label: int = 0

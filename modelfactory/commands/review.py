@@ -20,7 +20,6 @@ from modelfactory.diagnostics import Code, Diagnostic, InputError, Place, Severi
 from modelfactory.plan.comparing import Comparison, FamilyChange, Known, compare
 from modelfactory.plan.compiler import compile_plan
 from modelfactory.plan.meaning import MISSING, Change, ChangeKind, Meaning
-from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import Plan, TrainStep
 from modelfactory.project.files import Readings, find_project_file
 from modelfactory.project.graph import Graph
@@ -356,18 +355,14 @@ def _trained(store: Store, comparison: Comparison, old: TrainStep | None, new: T
     if comparison.kind is not None and comparison.kind.decides_models and old is not None and new is not None:
         from modelfactory.plan.costs import relative_cost  # NumPy is for those who have models
 
-        models = max(_models(version), 1)
+        models = max(version.own_groups, 1)
         rows = (version.rows - version.rows_without_label) / models
         expected = version.cpu_seconds * relative_cost(old.fit, new.fit, rows)
     return Trained(
         version=version.number,
         groups=sum(version.statuses.values()),
-        models=_models(version),
+        models=version.own_groups,
         metrics={metric: q.median for metric, q in version.metrics.items()},
         cpu_seconds=version.cpu_seconds,
         expected_cpu_seconds=expected,
     )
-
-
-def _models(version: VersionRecord) -> int:
-    return sum(version.statuses.get(status, 0) for status in SERVED)

@@ -6,32 +6,32 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from modelfactory import __version__
-from modelfactory.commands.accounting import data_fingerprint, faults, group_table, quantiles, refusal, statuses
-from modelfactory.commands.counting import Censuses, census_of, measured_before
+from modelfactory.commands.accounting import counted_texts, faults, group_table, quantiles, refusal, statuses
+from modelfactory.commands.counting import Censuses, census_of
+from modelfactory.commands.former import standing
 from modelfactory.commands.global_model import fault_of, known_to_any, without_global_model
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
+from modelfactory.commands.scope import Scope
+from modelfactory.commands.work import Work, work_of
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.fingerprint import fingerprint, plain
-from modelfactory.plan.schedule import Schedule, schedule_groups
+from modelfactory.plan.outcomes import BuildReason
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.variables import hide_environment, resolve_variables
-from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import GLOBAL_FOLDER, MODELS_FOLDER, Outcomes, Scratch, train_groups
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, GlobalModelRecord, MeaningRecord, VersionRecord
-from modelfactory.store.versions import Staging, next_number, publish_version, stage_version
+from modelfactory.store.versions import Staging, hold_back, next_number, publish_version, stage_version
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -46,9 +46,10 @@ def train_family(
     run: Run,
     reporter: Reporter,
     *,
+    scope: Scope,
     go_on: Callable[[], None],
 ) -> FamilyResult:
-    """Train one family and publish a new version of it, or leave the current one as it is.
+    """Train what has changed of one family and publish a new version, or leave the current one as it is.
 
     Args:
         spark: the session.
@@ -58,6 +59,7 @@ def train_family(
         censuses: takes its census.
         run: the run this belongs to.
         reporter: hears what happens.
+        scope: which of its groups are looked at.
         go_on: raises `Cancelled` once the build is cancelled; asked before each job, and before publishing.
 
     Raises:
@@ -72,42 +74,29 @@ def train_family(
     found = census_of(step, family, censuses, workspace.environ, go_on)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
-    measured = measured_before(store, step, store.current(step.family))
-    schedule = schedule_groups(step, found.census, slots=slots, measured=measured)
-    reporter.family_scheduled(step.family, len(found.census.group), int(schedule.to_train.sum()))
+    work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope)
+    if work.nothing_to_do:
+        return _as_it_stands(step, work, clock)
+    reporter.family_scheduled(step.family, len(work.found.census.group), int(work.schedule.to_train.sum()))
     go_on()
     with store.locked(step.family, run_id=run.run_id) as hold:
+        work.check_base(store, step.family)
         number = next_number(store, step.family)
         staging = stage_version(store, step.family, number, run.run_id)
         try:
-            clock.training_began = time.monotonic()
-            try:
-                memory = workspace.project.target.worker_memory
-                outcomes = _train(spark, step, table, found, schedule, staging, memory, run, reporter, go_on)
-            except SparkFailed as error:
-                said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
-                raise BuildFailed(
-                    Diagnostic(
-                        code=Code.RUN_FAILED,
-                        message=f"the Spark job of family `{step.family}` failed: {said}",
-                        help="what Spark said is in target/logs/spark.log",
-                    )
-                ) from error
-            clock.training_ended = time.monotonic()
-            classes = known_to_any(step, outcomes)
-            outcomes, global_model = without_global_model(step, found, schedule, outcomes)
-            groups = group_table(step, found, schedule, outcomes, version=number)
-            kept_in = run.artefacts / "refused" / f"{step.family}.parquet"
-            refused = refusal(step, groups, kept_in=str(kept_in.relative_to(workspace.project.root)))
+            outcomes = _train(spark, workspace, step, table, work, staging, run, reporter, clock, go_on)
+            if work.candidate is not None:
+                staging.adopt_candidate(work.candidate)
+            trained = _accounted(step, work, outcomes, number)
+            staging.write_groups(trained.groups)
+            record = _record(number, workspace, step, table, work, trained, staging, run, clock, slots)
+            refused = refusal(step, trained.groups)
+            hold.confirm()
+            go_on()
             if refused is None:
-                staging.write_groups(groups)
-                trained = _Trained(groups=groups, classes=classes, global_model=global_model)
-                record = _record(number, workspace, step, table, found, trained, staging, run, clock, slots)
-                hold.confirm()
-                go_on()
                 publish_version(store, staging, record)
             else:
-                _keep_refused(kept_in, groups)
+                hold_back(store, staging, record, [refused.message])
         finally:
             staging.discard()
     reporter.timings(clock.parts, step.family)
@@ -116,12 +105,32 @@ def train_family(
         status="success" if refused is None else "error",
         version=number if refused is None else None,
         seconds=clock.seconds,
-        statuses=statuses(groups),
-        faults=faults(step, groups),
-        global_fault=fault_of(global_model),
-        rows_without_label=_rows_without_label(found),
+        statuses=statuses(trained.groups["status"]),
+        reasons=counted_texts(trained.groups["reason"]),
+        other_libraries=work.former.other_libraries,
+        faults=faults(step, trained.groups),
+        global_fault=fault_of(trained.global_model),
+        rows_without_label=record.rows_without_label,
         diagnostics=() if refused is None else (refused,),
         exit_code=0 if refused is None else BuildFailed.exit_code,
+    )
+
+
+def _as_it_stands(step: TrainStep, work: Work, clock: _Clock) -> FamilyResult:
+    """Return the result of a family of which nothing has changed."""
+    version = work.former.version
+    if version is None:
+        raise AssertionError("only a version can stand")
+    clock.training_began = clock.training_ended = time.monotonic()
+    return FamilyResult(
+        family=step.family,
+        status="reused",
+        version=version.number,
+        seconds=clock.seconds,
+        statuses=statuses(standing(work.former.groups["status"])),
+        reasons={str(BuildReason.UNCHANGED): len(work.former.groups) - len(work.former.others)},
+        other_libraries=work.former.other_libraries,
+        rows_without_label=version.rows_without_label,
     )
 
 
@@ -151,26 +160,47 @@ class _Clock:
 
 def _train(
     spark: SparkSession,
+    workspace: Workspace,
     step: TrainStep,
     table: Input,
-    found: CensusTable,
-    schedule: Schedule,
+    work: Work,
     staging: Staging,
-    memory: int | None,
     run: Run,
     reporter: Reporter,
+    clock: _Clock,
     go_on: Callable[[], None],
 ) -> Outcomes:
     def report(done: int) -> None:
         reporter.family_progress(step.family, done)
 
     scratch = Scratch(*staging.place.opened(staging.scratch))
-    job = f"{run.run_id}/{step.family}"
-    outcomes = train_groups(
-        spark, step, table, found, schedule, staging=scratch, memory=memory, job=job, report=report, go_on=go_on
-    )
-    global_model = f"{staging.scratch}/{GLOBAL_FOLDER}" if schedule.global_fit else None
+    job, memory = f"{run.run_id}/{step.family}", workspace.project.target.worker_memory
+    clock.training_began = time.monotonic()
+    try:
+        outcomes = train_groups(
+            spark,
+            step,
+            table,
+            work.found,
+            work.schedule,
+            staging=scratch,
+            memory=memory,
+            job=job,
+            report=report,
+            go_on=go_on,
+        )
+    except SparkFailed as error:
+        said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
+        raise BuildFailed(
+            Diagnostic(
+                code=Code.RUN_FAILED,
+                message=f"the Spark job of family `{step.family}` failed: {said}",
+                help="what Spark said is in target/logs/spark.log",
+            )
+        ) from error
+    global_model = f"{staging.scratch}/{GLOBAL_FOLDER}" if work.schedule.global_fit else None
     staging.adopt_models(f"{staging.scratch}/{MODELS_FOLDER}", global_model=global_model)
+    clock.training_ended = time.monotonic()
     return outcomes
 
 
@@ -184,9 +214,30 @@ class _Trained:
 
     @property
     def cpu_seconds(self) -> float:
-        """Processor seconds inside `fit`."""
+        """Processor seconds inside `fit`, in this run."""
         alone = self.global_model.cpu_seconds if self.global_model else None
         return (pc.sum(self.groups["cpu_seconds"]).as_py() or 0.0) + (alone or 0.0)
+
+    @property
+    def model_versions(self) -> list[int]:
+        """Versions that hold the models."""
+        numbers = set(pc.unique(self.groups["model_version"].drop_null()).to_pylist())
+        alone = self.global_model.model_version if self.global_model else None
+        return sorted(numbers | ({alone} if alone is not None else set()))
+
+
+def _accounted(step: TrainStep, work: Work, outcomes: Outcomes, number: int) -> _Trained:
+    classes = known_to_any(step, outcomes)
+    outcomes, global_model = without_global_model(step, work.found, work.schedule, outcomes)
+    groups = group_table(step, work.found, work.schedule, outcomes, work.former, version=number)
+    former = work.former.version
+    if former is not None and classes is not None and not all(work.schedule.to_train):
+        classes = sorted({*classes, *(former.classes or ())})
+    return _Trained(
+        groups=groups,
+        classes=classes,
+        global_model=global_model if work.global_model is None else work.global_model,
+    )
 
 
 def _record(
@@ -194,7 +245,7 @@ def _record(
     workspace: Workspace,
     step: TrainStep,
     table: Input,
-    found: CensusTable,
+    work: Work,
     trained: _Trained,
     staging: Staging,
     run: Run,
@@ -217,9 +268,10 @@ def _record(
         refs=dict(table.refs),
         fingerprints=Fingerprints(
             definition=step.definition_fingerprint,
+            fit=step.fit_fingerprint,
             metadata=step.metadata_fingerprint,
             parents=step.parents_fingerprint,
-            data=data_fingerprint(found),
+            data=work.data,
             environment=fingerprint(dict(run.libraries)),
         ),
         group_by=list(step.keys),
@@ -232,10 +284,13 @@ def _record(
         label_type=table.label_type,
         classes=trained.classes,
         container=step.fit.container,
+        measured=list(step.fit.evaluation.metrics) if step.fit.evaluation else [],
         global_model=trained.global_model,
-        statuses=statuses(groups),
-        rows=int(found.census.n_rows.sum()),
-        rows_without_label=_rows_without_label(found),
+        model_versions=trained.model_versions,
+        served=len(groups) - groups["model_version"].null_count,
+        statuses=statuses(groups["status"]),
+        rows=pc.sum(groups["n_rows"]).as_py(),
+        rows_without_label=work.rows_without_label,
         metrics=quantiles(step, groups, "metrics"),
         baseline=quantiles(step, groups, "baseline"),
         cpu_seconds=cpu_seconds,
@@ -245,16 +300,6 @@ def _record(
         efficiency=cpu_seconds / (slots * clock.training_seconds) if staging.has_models else None,
         files=staging.seal(),
     )
-
-
-def _keep_refused(file: Path, groups: pa.Table) -> None:
-    """Keep the outcomes of a version that is not published, so that its failures can be looked into."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(groups, file)
-
-
-def _rows_without_label(found: CensusTable) -> int:
-    return int((found.census.n_rows - found.census.n_usable).sum())
 
 
 def _now() -> str:

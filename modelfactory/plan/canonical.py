@@ -60,6 +60,9 @@ def meaning_of(
     tests: dict[str, Any] = {"max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
     # Another family as fallback is asked when rows are scored; a global model has to be trained.
     (models if spec.fallback == GLOBAL else tests)["fallback"] = spec.fallback
+    if spec.on_vanished != "keep":
+        tests["on_vanished"] = spec.on_vanished
+    tests["retrain_on"] = list(spec.retrain_on)
     if spec.evaluate is not None:
         measured = _spec(spec.evaluate)
         tests["metrics"] = measured.pop("metrics", None) or list(DEFAULT_METRICS.get(task, ()))

@@ -14,6 +14,7 @@ from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.columns import INTERNAL_PREFIX
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
+from modelfactory.plan.meaning import fit_part
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GLOBAL, GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.steps import (
@@ -230,10 +231,13 @@ class _FamilyCompiler:
             max_rows=spec.max_rows,
             on_too_many=spec.on_too_many,
             null_keys=spec.null_keys,
+            on_vanished=spec.on_vanished,
+            retrain_on=spec.retrain_on,
             max_failed_share=spec.max_failed.share,
             max_failed_count=spec.max_failed.count,
             meaning=without_environment(meaning, self._with_references(), self.environ),
             definition_fingerprint=fingerprint(meaning.models),
+            fit_fingerprint=fingerprint(fit_part(meaning.models)),
             metadata_fingerprint=fingerprint(meaning.metadata),
         )
 

@@ -43,6 +43,18 @@ _INTERFACE = frozenset({"group_by", "features", "feature_order", "label", "task"
 """Keys that decide what a model is asked with and what it answers: whoever uses the models has to change too."""
 
 
+_DECIDE_ROWS = frozenset({"sources", "sql", "where", "min_rows", "max_rows", "on_too_many", "null_keys", "fallback"})
+"""Keys that decide which rows and groups there are, and not what becomes of given rows."""
+
+
+def fit_part(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of what decides the models by which two definitions make the same model of the same rows."""
+    found = {key: value for key, value in models.items() if key not in _DECIDE_ROWS}
+    if models.get("on_too_many") == "sample":
+        found["max_rows"] = models.get("max_rows")
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """The parts of a definition, as plain data in the words of the project files.

@@ -20,9 +20,35 @@ class Status(StrEnum):
 
 
 SERVED = frozenset({Status.TRAINED, Status.REUSED})
-"""Statuses of groups that have a model."""
+"""Statuses of groups that have a model by right; one of a fault may serve its last good one, see `model_version`."""
 FAULTS = frozenset({Status.FAILED, Status.TIMED_OUT, Status.CRASHED})
 """Statuses that count against `max_failed`."""
+
+
+class BuildReason(StrEnum):
+    """Why a build tried a group, or let stand what an earlier version said of it."""
+
+    NEW = "new"
+    """The current version does not have the group."""
+    DATA = "data_changed"
+    DEFINITION = "definition_changed"
+    """What decides a model of given rows is another, or the group is no longer kept out by a rule."""
+    ENVIRONMENT = "environment_changed"
+    """Libraries are others than those that trained, and `retrain_on` names them."""
+    METRICS = "metrics_changed"
+    """A metric is asked for that was not measured."""
+    REFRESH = "full_refresh"
+    """Everything is trained again on request."""
+    RETRY = "retry"
+    """The group timed out or crashed before, which may come out otherwise; or it is tried again on request."""
+    UNCHANGED = "unchanged"
+    """Rows, definition and libraries are the same: so is what comes of them."""
+    VANISHED = "vanished"
+    """The input does not have the group any more; its model is kept."""
+
+
+STANDING = frozenset({BuildReason.UNCHANGED, BuildReason.VANISHED})
+"""Reasons for which a group is not trained."""
 
 
 class Reason(StrEnum):
@@ -82,6 +108,7 @@ GROUP_COLUMNS = (
     "error_type",
     "error",
     "warnings",
+    "reason",
 )
 OUTCOME, GROUP_HASH = "outcome", "group_hash"
 MODEL_COLUMNS = ("model", "format", "sha256", OUTCOME)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +76,8 @@ class Schedule:
     """What becomes of every group, in the order of the census.
 
     Attributes:
-        status: the outcome that is certain before training, empty text where the group is to be trained.
+        status: the outcome that is certain before training, by a rule or since it stands; empty text where the
+            group is to be trained.
         bin: number of the bin, from 0 by falling cost; -1 where the group is not trained.
         n_bins: how many bins there are.
         seconds: processor seconds that each group is expected to take; 0 where it is not trained.
@@ -94,14 +96,24 @@ class Schedule:
         return self.bin >= 0
 
 
-def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Measured | None = None) -> Schedule:
+def schedule_groups(
+    step: TrainStep,
+    census: Census,
+    *,
+    slots: int,
+    measured: Callable[[], Measured | None] = lambda: None,
+    stands: npt.NDArray[np.object_] | None = None,
+    global_stands: bool = False,
+) -> Schedule:
     """Decide what becomes of every group and place those that are trained.
 
     Args:
         step: the family's step.
         census: what is known of its groups.
         slots: how many tasks Spark runs at once.
-        measured: what the same definition took before, if it is known.
+        measured: returns what the same definition took before, if it is known; asked if any group is to be trained.
+        stands: the status of each group that the rules let in and that need not be trained, empty text of the others.
+        global_stands: whether the global model, if the family has one, need not be trained.
     """
     status = np.full(len(census.group), "", dtype=object)  # a reference each, to one of few texts
     if step.fit.task == "classification":
@@ -112,15 +124,18 @@ def schedule_groups(step: TrainStep, census: Census, *, slots: int, measured: Me
     status[census.n_usable < step.min_rows] = Status.TOO_FEW_ROWS
     if step.null_keys == "skip":
         status[census.null_key] = Status.NULL_KEY
+    if stands is not None:
+        status = np.where(status == "", stands, status)
     train = status == ""
     bins = np.full(len(status), -1, dtype=np.int32)
     identity, n_rows = census.group[train], census.n_usable[train]
     n_rows = np.where(step.samples(n_rows), step.max_rows or 0, n_rows)
     trained, usable, most = len(identity), int(census.n_usable.sum()), step.global_rows
     # Without a model of a group there is no version, and nothing to stand in for.
-    if has_global := step.has_global_model and trained > 0:
+    alive = trained > 0 or bool((status == Status.REUSED).any())
+    if has_global := step.has_global_model and alive and not global_stands:
         identity, n_rows = np.append(identity, GLOBAL_GROUP), np.append(n_rows, min(most, usable))
-    costs = expected_seconds(step.fit, identity, n_rows, measured)
+    costs = expected_seconds(step.fit, identity, n_rows, measured() if len(identity) else None)
     n_bins = min(len(costs), BINS_PER_SLOT * slots, max(slots, math.ceil(costs.sum() / BIN_SECONDS)))
     placed = place(costs, identity, n_bins)
     bins[train] = placed[:trained]

@@ -201,10 +201,14 @@ class TrainStep:
         max_rows: most usable rows of a group that is trained, or None.
         on_too_many: what becomes of groups with more: skipped, or fitted on a sample of `max_rows` rows.
         null_keys: what becomes of groups with a null in a key.
+        on_vanished: what becomes of the models of groups that the input does not have any more.
+        retrain_on: what else than rows and definition is a reason to train a group again.
         max_failed_share: share of tried groups that may fail, or None where a count is given.
         max_failed_count: count of groups that may fail, or None where a share is given.
         meaning: what its definition means, however it is written; the environment by reference.
         definition_fingerprint: hash of all that decides the models, values of the environment included.
+        fit_fingerprint: the same without what decides which rows and groups there are: two families that share it make
+            the same model of the same rows.
         metadata_fingerprint: hash of what is told of the family.
         parents_fingerprint: hash of the definitions of the families whose group tables it reads, and of theirs; empty
             text if there are none.
@@ -226,10 +230,13 @@ class TrainStep:
     max_rows: int | None
     on_too_many: Literal["skip", "sample"]
     null_keys: Literal["skip", "error", "group"]
+    on_vanished: Literal["keep", "retire"] = "keep"
+    retrain_on: tuple[Literal["environment"], ...] = ()
     max_failed_share: float | None
     max_failed_count: int | None
     meaning: Meaning
     definition_fingerprint: str
+    fit_fingerprint: str
     metadata_fingerprint: str
     parents_fingerprint: str = ""
 

@@ -36,6 +36,7 @@ MODIFIED = (
 """What may be modified: `state:modified.body` and so on."""
 RESULTS = (
     "success",
+    "reused",
     "error",
     "skipped",
     "trained",

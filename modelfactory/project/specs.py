@@ -339,6 +339,16 @@ class FamilySpec(Spec):
         description="What becomes of groups with a null in a group column: an outcome `null_key`, an error, or a model "
         "like any other.",
     )
+    on_vanished: Literal["keep", "retire"] = Field(
+        "keep",
+        description="What becomes of a group that the input does not have any more: its model is kept and answers, "
+        "with `n_rows` 0 and the reason `vanished`, or the group is left out of the next version.",
+    )
+    retrain_on: Annotated[tuple[Literal["environment"], ...], Short(Literal["environment"], _as_list)] = Field(
+        (),
+        description="What else than other rows or another definition is a reason to train a group again: "
+        "`environment`, that is other versions of Python and the libraries.",
+    )
     timeout: Seconds | None = Field(
         None,
         description="Longest time for one group, such as `10m`: `timed_out`. Compiled code that does not return to "

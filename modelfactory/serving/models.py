@@ -107,8 +107,7 @@ class VersionModels:
     @cached_property
     def has_model(self) -> npt.NDArray[np.bool_]:
         """Which groups have a model, shape (g,)."""
-        served = pc.is_in(self.groups["status"], value_set=pa.array([str(s) for s in SERVED]))
-        return np.asarray(served.to_numpy())
+        return np.asarray(pc.is_valid(self.groups["model_version"]).to_numpy())
 
     @cached_property
     def form(self) -> ModelForm:
@@ -226,7 +225,7 @@ class VersionModels:
     @property
     def model_versions(self) -> list[int]:
         """Versions whose model tables hold models of this one."""
-        return sorted(set(self.groups["model_version"].drop_null().to_pylist()))
+        return sorted(pc.unique(self.groups["model_version"].drop_null()).to_pylist())
 
     def model_url(self, number: int) -> str:
         """Return the URL of the folder of a version's model table, for Spark."""
@@ -249,7 +248,8 @@ class VersionModels:
         Raises:
             InputError: a file is missing, or is not as it was published.
         """
-        copy_version(self._store, self._manifest, self.record, self.model_versions, folder)
+        whole = self.whole().model_versions if self.record.global_model else []
+        copy_version(self._store, self._manifest, self.record, [*self.model_versions, *whole], folder)
 
     def _version(self, number: int) -> VersionRecord:
         record = self._manifest.version(number)
@@ -298,15 +298,21 @@ class GlobalModel(VersionModels):
         found = self.record.global_model
         if found is None:
             raise AssertionError("the version has no model of all rows")
-        version = pa.array([self.record.number], pa.int32())
+        version = pa.array([self._number if found.status in SERVED else None], pa.int32())
         row = {"status": [found.status], "n_rows": [found.n_rows], "model_version": version}
         return pa.table({**row, "model_bytes": pa.array([found.model_bytes], pa.int64())})
 
     def stored(self, groups: Index) -> Iterator[tuple[Index, pa.Table]]:
         """Yield the model, if it is asked for."""
-        self._check(self.record.number)
-        table = open_models(self._store.files(self.family, self.record, self._kind), ())
+        self._check(self._number)
+        table = open_models(self._store.files(self.family, self._version(self._number), self._kind), ())
         yield from table.read(groups)
+
+    @property
+    def _number(self) -> int:
+        """Version whose files hold the model."""
+        found = self.record.global_model.model_version if self.record.global_model else None
+        return self.record.number if found is None else found
 
 
 def _column(value: Any) -> pa.Array:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column
@@ -34,6 +35,16 @@ class CensusTable:
     keys: pa.Table
     digests: pa.ChunkedArray
     census: Census
+
+    def take(self, which: npt.NDArray[np.bool_]) -> CensusTable:
+        """Return the census of some of the groups.
+
+        Args:
+            which: whether each group is among them, shape (g,).
+        """
+        chosen = pa.array(which)
+        arrays = {field.name: getattr(self.census, field.name)[which] for field in fields(Census)}
+        return CensusTable(self.keys.filter(chosen), self.digests.filter(chosen), Census(**arrays))
 
 
 def take_census(tables: Sequence[Input], *, classes: Sequence[bool]) -> list[CensusTable]:

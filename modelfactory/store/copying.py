@@ -11,7 +11,7 @@ from modelfactory.store.local import replace_file
 from modelfactory.store.manifest import FileRecord, Manifest, VersionRecord, manifest_text
 from modelfactory.store.places import Place
 from modelfactory.store.store import MANIFEST, Store
-from modelfactory.store.versions import MODELS
+from modelfactory.store.versions import GROUPS
 
 _CHUNK = 8 << 20
 
@@ -37,7 +37,7 @@ def copy_version(
         if record is None:
             message = f"version {number} of family `{manifest.family}` holds models of version {version.number}, and is"
             raise input_error(Code.STORE, f"{message} gone")
-        files = [file for file in record.files if record is version or file.table == MODELS]
+        files = [file for file in record.files if record is version or file.table != GROUPS]
         for file in files:
             name = f"{record.folder(manifest.family)}/{file.path}"
             _copy(store.place, name, file, to / name)

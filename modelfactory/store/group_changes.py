@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.plan.metrics import METRICS
-from modelfactory.plan.outcomes import SERVED
 from modelfactory.store.filters import column, metric_names
 
 SHOWN = 10
@@ -186,8 +185,7 @@ def _alike(old: pa.ChunkedArray, new: pa.ChunkedArray) -> tuple[pa.ChunkedArray,
 
 
 def _has_model(table: pa.Table) -> npt.NDArray[np.bool_]:
-    served = pc.is_in(table["status"], value_set=pa.array(sorted(map(str, SERVED))))
-    found: npt.NDArray[np.bool_] = served.to_numpy()
+    found: npt.NDArray[np.bool_] = pc.is_valid(table["model_version"]).to_numpy()
     return found
 
 

@@ -14,6 +14,41 @@ from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.costs import Measured
 from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
 
+_METRICS = pa.map_(pa.string(), pa.float64())
+GROUP_TYPES: Mapping[str, pa.DataType] = {
+    "status": pa.string(),
+    "n_rows": pa.int64(),
+    "n_train": pa.int64(),
+    "n_test": pa.int64(),
+    "metrics": _METRICS,
+    "baseline": _METRICS,
+    "fit_seconds": pa.float64(),
+    "cpu_seconds": pa.float64(),
+    "model_version": pa.int32(),
+    "model_bytes": pa.int64(),
+    "model_sha256": pa.string(),
+    "data_digest": pa.string(),
+    "error_type": pa.string(),
+    "error": pa.string(),
+    "warnings": pa.list_(pa.string()),
+    "reason": pa.string(),
+}
+"""Types of the columns of a group table, `GROUP_COLUMNS`, behind those of its key."""
+
+
+def with_all_columns(groups: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return a group table of any release with the columns of this one, null where it has none.
+
+    Args:
+        groups: the table.
+        keys: its group columns.
+    """
+    columns = {key: groups[key] for key in keys}
+    for name, kind in GROUP_TYPES.items():
+        has = name in groups.column_names
+        columns[name] = groups[name].cast(kind) if has else pa.nulls(len(groups), kind)
+    return pa.table(columns)
+
 
 def opened(file: Any) -> Any:
     """Return a file of a store as Parquet's reader takes it: a path as it is, a file at a URL opened.

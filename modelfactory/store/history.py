@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelfactory.diagnostics import Code, counted, input_error
+from modelfactory.store.candidates import check_whole
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import leftovers
 from modelfactory.store.manifest import Manifest, VersionRecord, manifest_text
@@ -113,25 +114,10 @@ def _rolled_back(store: Store, family: str, to: int) -> Rollback:
     manifest = published(store, family)
     if version_of(manifest, to).number == manifest.current:
         return Rollback(manifest.current, manifest)
-    _check_whole(store, family, _only(manifest, _with_needed(manifest, {to})).versions)
+    for version in _only(manifest, _with_needed(manifest, {to})).versions:
+        check_whole(store, family, version)
     update = {"current": to, "revision": manifest.revision + 1}
     return Rollback(manifest.current, manifest.model_copy(update=update))
-
-
-def _check_whole(store: Store, family: str, versions: Iterable[VersionRecord]) -> None:
-    """See whether all files are there with their sizes; their bytes are not read."""
-    for version in versions:
-        for file in version.files:
-            name = f"{version.folder(family)}/{file.path}"
-            size = store.place.size(name)
-            if size != file.bytes:
-                what = "is missing" if size is None else f"has {size:,} bytes and not {file.bytes:,}"
-                raise input_error(
-                    Code.STORE,
-                    f"version {version.number} of family `{family}` is not whole: a file {what}",
-                    file=store.place.shown(name),
-                    help="`mf debug --store` verifies every file of the store",
-                )
 
 
 # Pruning --------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from modelfactory.store.candidates import CANDIDATE, candidate_of
 from modelfactory.store.manifest import Manifest
 from modelfactory.store.store import MANIFEST, Store
 
@@ -13,7 +14,8 @@ STAGING = "_staging"
 def leftovers(store: Store, family: str, manifest: Manifest | None) -> list[str]:
     """Return the folders and drafts of a family that its manifest does not name, by their names in its folder.
 
-    What the manifest of a former name still names is none: a family may have been renamed back, and pruned by half.
+    What the manifest of a former name still names is none: a family may have been renamed back, and pruned by half. Nor
+    is the candidate, until a version is published.
     """
     place = store.place
     former = {name: store.own_manifest(name) for name in store.names(family)[1:]}
@@ -24,10 +26,14 @@ def leftovers(store: Store, family: str, manifest: Manifest | None) -> list[str]
         if version.folder(name) == family
         for folder in version.folders
     }
+    candidate = candidate_of(store, family, manifest)
+    if candidate is not None:
+        named.add(candidate.folder or "")
     versions = [name for name in place.folders(family) if re.match(r"v\d+-", name) and name not in named]
     staged = [f"{STAGING}/{name}" for name in place.folders(f"{family}/{STAGING}")]
-    drafts = [name for name in place.files(family) if name.startswith(f"{MANIFEST}.")]
-    return versions + staged + drafts
+    files = place.files(family)
+    drafts = [name for name in files if name.startswith((f"{MANIFEST}.", f"{CANDIDATE}."))]
+    return versions + staged + drafts + [name for name in files if name == CANDIDATE and candidate is None]
 
 
 def only_first(left: list[str]) -> bool:

@@ -58,6 +58,7 @@ class Fingerprints(Record):
 
     Attributes:
         definition: what decides the models.
+        fit: what decides them for given rows; empty text in manifests of before.
         metadata: what is told of the family.
         parents: the definitions of the families that it reads; empty text without any.
         data: the rows that were trained on.
@@ -65,6 +66,7 @@ class Fingerprints(Record):
     """
 
     definition: str
+    fit: str = ""
     metadata: str
     parents: str = ""
     data: str
@@ -95,10 +97,12 @@ class GlobalModelRecord(Record):
         n_rows: usable rows of all groups.
         n_train: rows that it was fitted on: all, or a sample.
         cpu_seconds: processor seconds inside `fit`.
+        model_version: version whose files hold the model; None for the version itself.
     """
 
     status: str
     n_rows: int
+    model_version: int | None = None
     n_train: int = 0
     n_test: int = 0
     metrics: dict[str, float] = {}
@@ -124,8 +128,10 @@ class VersionRecord(Record):
             None where it was not recorded.
         classes: all classes that a model of the version knows, as text, sorted; None where they were not recorded.
         container: whether models were fitted from a NumPy matrix or from a pandas DataFrame.
+        measured: metrics by which models were measured; None in manifests of before.
         global_model: the model of all rows, where the family has one.
-        model_versions: versions whose model tables hold models of its groups; none if all are its own.
+        model_versions: versions whose model tables hold its models; none in manifests of before, where all are its own.
+        served: groups that have a model; None in manifests of before, where these are the trained ones.
         statuses: count of groups by status.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
@@ -155,8 +161,10 @@ class VersionRecord(Record):
     label_type: Literal["boolean", "bigint", "double", "string"] | None = None
     classes: list[str] | None = None
     container: Literal["matrix", "frame"] = "frame"
+    measured: list[str] | None = None
     global_model: GlobalModelRecord | None = None
     model_versions: list[int] = []
+    served: int | None = None
     statuses: dict[str, int]
     rows: int
     rows_without_label: int
@@ -181,6 +189,11 @@ class VersionRecord(Record):
     def folders(self) -> set[str]:
         """Folders that its files are in, relative to `folder`: one of its own."""
         return {PurePosixPath(file.path).parts[0] for file in self.files}
+
+    @property
+    def own_groups(self) -> int:
+        """Groups that have a model."""
+        return self.statuses.get("trained", 0) if self.served is None else self.served
 
     @property
     def bytes(self) -> int:

@@ -35,12 +35,14 @@ class SavedPlan(Record):
         project: name of the project.
         target: name of the target.
         families: in the order in which they are built.
+        full_refresh: whether all groups are trained again.
     """
 
     plan_schema: int = Field(alias="schema")
     project: str
     target: str
     families: list[SavedFamily] = Field(min_length=1)
+    full_refresh: bool = False
 
 
 def read_plan(file: Path) -> SavedPlan:

@@ -7,14 +7,17 @@ Until then it does not exist; what a build that died has left behind is removed 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.plan.outcomes import GLOBAL
+from modelfactory.store.candidates import Candidate, candidate_of, check_whole, no_candidate, write_candidate
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import STAGING, leftovers, only_first
@@ -89,7 +92,7 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
     manifest = Manifest(family=family, current=version.number, revision=revision, versions=versions)
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
     # and what is found after that may be of a build that has begun since.
-    left = [] if place.holds_surely else leftovers(store, family, before)
+    left = leftovers(store, family, manifest)  # what was held back among it: it is out of date now
     staging.may_be_named = True
     try:
         place.replace(f"{family}/{MANIFEST}", manifest_text(manifest).encode(), staging.former)
@@ -100,11 +103,51 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
         # Where the hold is sure, nothing that was asked for is still on its way.
         staging.may_be_named = not place.holds_surely or place.edition(f"{family}/{MANIFEST}") != staging.former
         raise
+    _remove(staging, left)
+    return manifest
+
+
+def hold_back(store: Store, staging: Staging, version: VersionRecord, why: Sequence[str]) -> None:
+    """Keep a staged version as the family's candidate, in the place of another; needs a hold on the family.
+
+    Args:
+        store: the store.
+        staging: the version.
+        version: what would be published of it.
+        why: what holds it back.
+
+    Raises:
+        StoreLocked: another build of the family came first.
+        InputError: the store cannot be written.
+    """
+    staging.may_be_named = True
+    write_candidate(store, staging.family, Candidate(version=version, why=list(why)))
+    _remove(staging, leftovers(store, staging.family, staging.manifest))
+
+
+def publish_candidate(store: Store, family: str) -> Manifest:
+    """Make the candidate of a family its current version; needs a hold on the family.
+
+    Raises:
+        InputError: there is no candidate, or its files are not there as they were written.
+        StoreLocked: another build has published since.
+    """
+    former = store.place.edition(f"{family}/{MANIFEST}")
+    manifest = None if former is None else store.parsed(family, former.content)
+    candidate = candidate_of(store, family, manifest)
+    if candidate is None or candidate.folder is None:
+        raise no_candidate(family)
+    check_whole(store, family, candidate.version)
+    staging = Staging(store.place, family, candidate.folder, former, manifest)
+    published_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return publish_version(store, staging, candidate.version.model_copy(update={"published_at": published_at}))
+
+
+def _remove(staging: Staging, left: Sequence[str]) -> None:
     with suppress(InputError):  # the version stands; the next build tries again
         for name in left:
             if name not in (staging.name, f"{STAGING}/{staging.name}"):
-                place.remove(f"{family}/{name}")
-    return manifest
+                staging.place.remove(f"{staging.family}/{name}")
 
 
 @dataclass(slots=True)
@@ -159,6 +202,11 @@ class Staging:
             for number, name in enumerate(self._parquet(folder) if folder else ()):
                 self.place.move(f"{folder}/{name}", f"{self.folder}/{table}/part-{number:05d}.parquet")
         self.place.remove(self.scratch)
+
+    def adopt_candidate(self, version: VersionRecord) -> None:
+        """Move the models of a candidate, whose number this version has, beside its own."""
+        for number, file in enumerate(file for file in version.files if file.table != GROUPS):
+            self.place.move(f"{self.family}/{file.path}", f"{self.folder}/{file.table}/candidate-{number:05d}.parquet")
 
     def discard(self) -> None:
         """Remove everything that was written, unless it is published or may be."""

@@ -23,6 +23,7 @@ from modelfactory.commands.inspect import list_families, list_groups
 from modelfactory.commands.report import FamilyResult
 from modelfactory.diagnostics import InputError
 from modelfactory.plan.outcomes import GROUP_COLUMNS
+from modelfactory.store.candidates import candidate_of
 from modelfactory.store.store import Store
 
 FAMILY = """
@@ -166,9 +167,10 @@ class TestOutcomes:
         assert manifest is not None
         assert manifest.current == 1
         assert len(manifest.versions) == 1
-        kept = list(folder.glob("target/runs/*/refused/sales.parquet"))
-        assert pq.read_table(kept[0])["status"].to_pylist() == ["trained", "failed"]
-        assert not list((folder / "store/sales").glob("v000002*"))
+        candidate = candidate_of(Store(folder / "store"), "sales", manifest)
+        assert candidate is not None
+        assert (candidate.version.number, candidate.version.statuses) == (2, {"reused": 1, "failed": 1})
+        assert candidate.why == ["1 of 2 groups of family `sales` failed, 0 may; the version is not published"]
         assert not (folder / "store/sales/_staging").exists()
 
     def test_a_group_over_its_time_is_a_row(self, spark, tmp_path):
@@ -263,10 +265,10 @@ class TestOutcomes:
         (why,) = result.diagnostics
         assert why.code == "MF604"
         assert why.help is not None
-        assert why.help.startswith(f"the only group {said}; the outcomes are kept in target/runs/")
-        (kept,) = folder.glob("target/runs/*/refused/sales.parquet")
+        assert why.help == f"the only group {said}; `mf show sales --candidate` shows what came of it"
+        (kept,) = folder.glob("store/sales/v000001-*/groups/*.parquet")
         assert pq.read_table(kept).select(["status", "n_rows"]).to_pylist() == [{"status": status, "n_rows": 6}]
-        assert [p.name for p in (folder / "store/sales").iterdir()] == [".lock"]
+        assert not (folder / "store/sales/manifest.json").exists()
 
     def test_a_version_without_models_leaves_the_former_one_current(self, spark, tmp_path):
         rows = frame(one=10, two=10, three=10, four=200)

@@ -97,7 +97,7 @@ def test_what_was_never_built_is_created(spark: Any, folder: Path) -> None:
         ("reads", "create", None),
     ]
     first = groups_of(plan, "first")
-    assert dict(first.changes) == {"new": 3, "changed": 0, "unchanged": 0, "vanished": 0}
+    assert dict(first.reasons) == {"new": 3}
     assert dict(first.decided) == {"too_few_rows": 1, "null_key": 1}
     assert (first.rows, first.to_train, first.median_rows) == (246, 3, 20)
     assert (first.heaviest[0].key, first.heaviest[0].rows) == ({"k": "c"}, 200)
@@ -109,15 +109,20 @@ def test_what_was_never_built_is_created(spark: Any, folder: Path) -> None:
 def test_what_has_changed_is_told_by_group(spark: Any, folder: Path) -> None:
     run(spark, folder)
     plan = planned(spark, folder)
-    assert {f.action for f in plan.families} == {"repeat"}
+    assert {f.action for f in plan.families} == {"reuse"}
     assert not plan.has_changes
-    assert dict(groups_of(plan, "first").changes) == {"new": 0, "changed": 0, "unchanged": 3, "vanished": 0}
+    assert dict(groups_of(plan, "first").reasons) == {"unchanged": 3}
     write_rows(folder, {"a": 20, "c": 201, "d": 5, "e": 30, None: 4})
     plan = planned(spark, folder)
     first = family_of(plan, "first")
-    assert (first.action, first.reasons) == ("retrain", ("data",))
+    assert (first.action, first.reasons) == ("update", ("data",))
+    assert dict(groups_of(plan, "first").examples) == {
+        "new": ({"k": "e"},),
+        "data_changed": ({"k": "c"}, {"k": "d"}),
+        "vanished": ({"k": "b"},),
+    }
     # `b` is gone; `d` had too few rows and now has enough: its group is not new, its rows are others.
-    assert dict(groups_of(plan, "first").changes) == {"new": 1, "changed": 2, "unchanged": 1, "vanished": 1}
+    assert dict(groups_of(plan, "first").reasons) == {"new": 1, "data_changed": 2, "unchanged": 1, "vanished": 1}
     assert dict(groups_of(plan, "first").decided) == {"null_key": 1}
 
 
@@ -125,17 +130,17 @@ def test_the_order_of_rows_is_no_change_and_a_label_is(spark: Any, folder: Path)
     run(spark, folder, "first")
     table = pq.read_table(folder / "rows.parquet")
     pq.write_table(table.take(pa.array(np.arange(table.num_rows)[::-1])), folder / "rows.parquet")
-    assert family_of(planned(spark, folder, "first"), "first").action == "repeat"
+    assert family_of(planned(spark, folder, "first"), "first").action == "reuse"
     write_rows(folder, SIZES, b=1.0)
-    changes = groups_of(planned(spark, folder, "first"), "first").changes
-    assert dict(changes) == {"new": 0, "changed": 1, "unchanged": 2, "vanished": 0}
+    changes = groups_of(planned(spark, folder, "first"), "first").reasons
+    assert dict(changes) == {"data_changed": 1, "unchanged": 2}
 
 
 def test_a_null_key_is_a_group_like_any_other_where_it_is_to_be(spark: Any, folder: Path) -> None:
     edit(folder, "min_rows: 3", "min_rows: 3\n  null_keys: group")
     run(spark, folder, "first")
-    changes = groups_of(planned(spark, folder, "first"), "first").changes
-    assert dict(changes) == {"new": 0, "changed": 0, "unchanged": 4, "vanished": 0}
+    changes = groups_of(planned(spark, folder, "first"), "first").reasons
+    assert dict(changes) == {"unchanged": 4}
 
 
 def test_keys_of_another_type_are_other_groups(spark: Any, folder: Path) -> None:
@@ -143,8 +148,8 @@ def test_keys_of_another_type_are_other_groups(spark: Any, folder: Path) -> None
     table = pq.read_table(folder / "rows.parquet")
     keys = pa.array([None if k is None else ord(k) for k in table["k"].to_pylist()], pa.int64())
     pq.write_table(table.set_column(0, "k", keys), folder / "rows.parquet")
-    changes = groups_of(planned(spark, folder, "first"), "first").changes
-    assert (changes["new"], changes["changed"], changes["unchanged"]) == (3, 0, 0)
+    changes = groups_of(planned(spark, folder, "first"), "first").reasons
+    assert (changes["new"], changes.get("data_changed"), changes.get("unchanged")) == (3, None, None)
 
 
 def test_a_changed_definition_and_changed_parents_are_reasons(spark: Any, folder: Path) -> None:
@@ -152,9 +157,9 @@ def test_a_changed_definition_and_changed_parents_are_reasons(spark: Any, folder
     edit(folder, "min_rows: 3", "min_rows: 2\n  description: told")
     plan = planned(spark, folder)
     assert [(f.name, f.action, f.reasons) for f in plan.families] == [
-        ("first", "retrain", ("definition",)),
-        ("forest", "repeat", ()),
-        ("reads", "retrain", ("families it reads",)),
+        ("first", "update", ("definition",)),
+        ("forest", "reuse", ()),
+        ("reads", "update", ("families it reads",)),
     ]
     assert [(c.path, c.old, c.new) for c in family_of(plan, "first").changes] == [
         ("min_rows", 3, 2),
@@ -162,12 +167,20 @@ def test_a_changed_definition_and_changed_parents_are_reasons(spark: Any, folder
     ]
 
 
-def test_other_libraries_are_a_reason(spark: Any, folder: Path) -> None:
+def test_other_libraries_are_told_and_are_a_reason_where_the_family_says_so(spark: Any, folder: Path) -> None:
     run(spark, folder, "first")
     libraries = {**start_run(folder).libraries, "scikit-learn": "9.9"}
     (first,) = plan_workspace(workspace_of(folder, "first"), libraries, spark=spark).families
-    assert (first.action, first.reasons) == ("retrain", ("libraries",))
+    assert (first.action, first.reasons) == ("reuse", ())
     assert first.libraries["scikit-learn"][1] == "9.9"
+    assert (
+        groups_of(plan_workspace(workspace_of(folder, "first"), libraries, spark=spark), "first").with_other_libraries
+        == 3
+    )
+    edit(folder, "min_rows: 3", "min_rows: 3\n  retrain_on: environment")
+    plan = plan_workspace(workspace_of(folder, "first"), libraries, spark=spark)
+    assert (plan.families[0].action, plan.families[0].reasons) == ("update", ("definition", "libraries"))
+    assert dict(groups_of(plan, "first").reasons) == {"environment_changed": 3}
 
 
 def test_it_is_told_as_text_markdown_and_json(spark: Any, folder: Path) -> None:
@@ -177,14 +190,18 @@ def test_it_is_told_as_text_markdown_and_json(spark: Any, folder: Path) -> None:
     plan = planned(spark, folder)
     text = plan_text(plan).plain
     assert "~ forest  v1 → v2  definition, data" in text
+    assert "    new: k=e\n" in text
     assert "    estimator.params.n_estimators  5 → 9  (families/f.yml:14)" in text
-    assert "    4 groups to train: + 1 new  = 3 unchanged; not trained: 1 too_few_rows, 1 null_key" in text
+    assert "    1 group to train: + 1 new  = 3 unchanged; not trained: 1 too_few_rows, 1 null_key" in text
     assert "    groups are known once first is built" in text
-    assert "Plan: 1 to create, 2 to retrain, 0 unchanged, 9 groups to train, less than a second of CPU." in text
+    assert (
+        "Plan: 1 to create, 2 to update, 0 to reuse as they stand, 6 groups to train, less than a second of CPU."
+        in text
+    )
     markdown = plan_markdown(plan)
-    assert "| ~ `forest` | v1 → v2 | definition, data | 5 groups to train: + 1 new = 4 unchanged |" in markdown
+    assert "| ~ `forest` | v1 → v2 | definition, data | 5 groups to train: + 1 new ~ 4 definition_changed |" in markdown
     document = json.loads(json.dumps(plan_document(plan)))
-    assert document["summary"] == {"create": 1, "retrain": 2, "repeat": 0}
+    assert document["summary"] == {"create": 1, "update": 2, "reuse": 0}
     assert document["families"][1]["groups"]["heaviest"][0]["key"] == {"k": "c"}
 
 

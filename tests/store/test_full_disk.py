@@ -153,7 +153,9 @@ def test_a_build_on_a_disk_that_is_too_small_fails_with_one_message(disk: Path, 
             "profiles.yml": f"targets: {{local: {{store: {disk}/store}}}}\n",
         },
     )
-    script = f"{sys.executable} -m modelfactory build --project-dir {folder}; code=$?; find {disk}/store -type f; exit $code"
+    script = (
+        f"{sys.executable} -m modelfactory build --project-dir {folder}; code=$?; find {disk}/store -type f; exit $code"
+    )
     done = in_namespace(["sh", "-c", script], disk, "100k")
     assert done.returncode == 1, done.stderr
     assert "No space left on device" in done.stderr

@@ -1,0 +1,187 @@
+"""What a build has to do for one family: the census compared with the version that it goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from modelfactory.commands.accounting import data_fingerprint
+from modelfactory.commands.counting import measured_before
+from modelfactory.commands.former import Former, former_of
+from modelfactory.commands.scope import Scope
+from modelfactory.diagnostics import Code, input_error
+from modelfactory.plan.fingerprint import plain
+from modelfactory.plan.outcomes import FAULTS, SERVED
+from modelfactory.plan.schedule import Schedule, schedule_groups
+from modelfactory.plan.steps import TrainStep
+from modelfactory.spark.census import CensusTable
+from modelfactory.spark.inputs import Input
+from modelfactory.store.candidates import candidate_of
+from modelfactory.store.holding import overtaken
+from modelfactory.store.manifest import GlobalModelRecord, VersionRecord
+from modelfactory.store.store import Store
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is to be done for a family.
+
+    Attributes:
+        found: the census, of the groups that are looked at.
+        former: the version that the build goes on from.
+        candidate: that version, where it was held back and is not published.
+        schedule: what becomes of each group.
+        data: fingerprint of the data that the next version knows.
+        rows_without_label: rows of the next version that cannot be trained on.
+        global_model: the former version's model of all rows, where it stands.
+        nothing_to_do: whether the next version would be what the former one is.
+    """
+
+    found: CensusTable
+    former: Former
+    candidate: VersionRecord | None
+    schedule: Schedule
+    data: str
+    rows_without_label: int
+    global_model: GlobalModelRecord | None
+    nothing_to_do: bool
+
+    def check_base(self, store: Store, family: str) -> None:
+        """See that the version that this goes on from still is the latest; under a hold it stays so.
+
+        Raises:
+            StoreLocked: another build has published since.
+        """
+        if self.candidate is not None:
+            held_back = candidate_of(store, family, store.manifest(family))
+            now = held_back.version if held_back else None
+        else:
+            now = store.current(family)
+        if (now and now.run_id) != (self.former.version and self.former.version.run_id):
+            raise overtaken(family)
+
+
+def work_of(
+    store: Store,
+    step: TrainStep,
+    table: Input,
+    found: CensusTable,
+    libraries: Mapping[str, str],
+    *,
+    slots: int,
+    scope: Scope,
+) -> Work:
+    """Compare a census with what the store has, and decide what becomes of every group.
+
+    Args:
+        store: the store.
+        step: the family's step.
+        table: its input.
+        found: the census of the whole input.
+        libraries: versions of what would train.
+        slots: how many tasks Spark runs at once.
+        scope: which groups are looked at.
+
+    Raises:
+        InputError: the store cannot be read; or the last run's groups are to be tried again, and the definition is
+            another by now.
+    """
+    manifest = store.manifest(step.family)
+    held_back = candidate_of(store, step.family, manifest) if scope.retry else None
+    candidate = held_back.version if held_back else None
+    version = candidate or (manifest.version() if manifest else None)
+    versions = [*(manifest.versions if manifest else ()), *([candidate] if candidate else ())]
+    former = former_of(
+        store, step, table, found, libraries, version=version, versions=versions, full_refresh=scope.full_refresh
+    )
+    data = data_fingerprint(found)
+    without_label = int((found.census.n_rows - found.census.n_usable).sum())
+    if scope.retry and version is not None:
+        _check_same_definition(step, version)
+        faulty = _faulty(former)
+        former, found, data = former.only(faulty), found.take(faulty), version.fingerprints.data
+        without_label = version.rows_without_label + _more_without_label(former, found)
+    global_model = _standing_global_model(step, version, data, libraries, scope)
+    schedule = schedule_groups(
+        step,
+        found.census,
+        slots=slots,
+        measured=lambda: measured_before(store, step, version, versions),
+        stands=former.stands,
+        global_stands=global_model is not None,
+    )
+    return Work(
+        found=found,
+        former=former,
+        candidate=candidate,
+        schedule=schedule,
+        data=data,
+        rows_without_label=without_label,
+        global_model=global_model,
+        nothing_to_do=schedule.n_bins == 0
+        and version is not None
+        and (scope.retry or _is_same(step, version, former, found, data)),
+    )
+
+
+def _is_same(step: TrainStep, version: VersionRecord, former: Former, found: CensusTable, data: str) -> bool:
+    """Tell whether a version says of definition and groups what the next one would say."""
+    prints, meaning = version.fingerprints, version.meaning
+    rows = int(former.groups["n_rows"].to_numpy().sum()) == int(found.census.n_rows.sum())
+    return (
+        rows
+        and prints.data == data
+        and (prints.definition, prints.metadata, prints.parents)
+        == (step.definition_fingerprint, step.metadata_fingerprint, step.parents_fingerprint)
+        and meaning is not None
+        and meaning.tests == plain(step.meaning.tests)
+    )
+
+
+def _standing_global_model(
+    step: TrainStep, version: VersionRecord | None, data: str, libraries: Mapping[str, str], scope: Scope
+) -> GlobalModelRecord | None:
+    """Return the model of all rows of a version, if the next one has the same; its rows are those of all groups."""
+    found = version.global_model if version else None
+    if version is None or found is None or not step.has_global_model or scope.full_refresh:
+        return None
+    same = (version.fingerprints.data, version.fingerprints.definition) == (data, step.definition_fingerprint)
+    environment = "environment" not in step.retrain_on or version.libraries == dict(libraries)
+    if (found.status in SERVED and same and environment) or scope.retry:
+        number = version.number if found.model_version is None else found.model_version
+        return found.model_copy(update={"model_version": number, "fit_seconds": None, "cpu_seconds": None})
+    return None
+
+
+def _check_same_definition(step: TrainStep, version: VersionRecord) -> None:
+    if version.fingerprints.definition != step.definition_fingerprint:
+        raise input_error(
+            Code.BAD_OPTION,
+            f"the definition of family `{step.family}` has changed since its last run",
+            help=f"`mf build --select {step.family}` trains what has changed",
+        )
+
+
+def _faulty(former: Former) -> npt.NDArray[np.bool_]:
+    """Tell which groups of a census failed, timed out or crashed before."""
+    rows = pa.array(former.place, mask=former.place < 0)
+    status = former.groups["status"].take(rows).to_numpy()
+    return np.isin(status.astype(str), [str(fault) for fault in FAULTS])
+
+
+def _more_without_label(former: Former, found: CensusTable) -> int:
+    """Return how many more rows without a label some groups have than they had."""
+    rows = former.groups.take(pa.array(former.place))
+    had = sum(
+        n_rows - int(digest.partition("-")[0], 16)
+        for n_rows, digest in zip(rows["n_rows"].to_pylist(), rows["data_digest"].to_pylist(), strict=True)
+    )
+    now: int = (found.census.n_rows - found.census.n_usable).sum()
+    return int(now) - int(had)
