@@ -125,7 +125,7 @@ FIELD_TYPES = {
 
 STATUSES: Mapping[Status, str] = {
     Status.TRAINED: "Fitted in this version.",
-    Status.REUSED: "The model of an earlier version stands. Not given yet: every build trains all groups anew.",
+    Status.REUSED: "The model of an earlier version stands, `model_version` names it; `reason` says why.",
     Status.TOO_FEW_ROWS: "Fewer usable rows than `min_rows`; no row was shipped to a worker.",
     Status.TOO_MANY_ROWS: "More usable rows than `max_rows`; no row was shipped to a worker.",
     Status.NULL_KEY: "A group column is null, and `null_keys` is `skip`.",
@@ -143,15 +143,26 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "n_test": ("bigint", "Rows the metrics were measured on; with `folds` every usable row once."),
     "metrics": ("map<string,double>", "Metrics of the model by name; one that is not defined on the rows is left out."),
     "baseline": ("map<string,double>", "The same metrics of the baseline on the same rows."),
-    "fit_seconds": ("double", "Wall seconds inside `fit`, all fits of the group; null if it was not tried."),
-    "cpu_seconds": ("double", "Processor seconds inside `fit`; null if it was not tried."),
-    "model_version": ("int", "The version whose model table holds the model; null without one."),
+    "fit_seconds": (
+        "double",
+        "Wall seconds inside `fit`, all fits of the group; null if it was not tried in this version.",
+    ),
+    "cpu_seconds": ("double", "Processor seconds inside `fit`; null if it was not tried in this version."),
+    "model_version": (
+        "int",
+        "The version whose model table holds the model; after a fault that of the last good one, null without.",
+    ),
     "model_bytes": ("bigint", "Size of the encoded model."),
     "model_sha256": ("string", "SHA-256 of the encoded model."),
     "data_digest": ("string", "Hash of the group's rows that does not depend on their order."),
     "error_type": ("string", "Class of the exception, or `InexactNumber`."),
     "error": ("string", "What it said, at most 500 characters; for other statuses a reason where there is one."),
     "warnings": ("array<string>", "Rows left out for want of a label, and up to five warnings of the fit."),
+    "reason": ("string", "Why the group was tried or stands, as below; null where a rule decided."),
+    "champion": (
+        "map<string,double>",
+        "Metrics of the current version's model on the same rows, where the family has the test `beats_current`.",
+    ),
 }
 
 ORIGINS: Mapping[OriginKind, str] = {

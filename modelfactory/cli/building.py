@@ -1,4 +1,4 @@
-"""Commands that train, or tell what training would do: plan, build."""
+"""Commands that train, or tell what training would do: plan, build, retry."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from modelfactory.cli.running import CHANGES, Invocation, choice_of, command
 if TYPE_CHECKING:
     from modelfactory.commands.selecting import Choice
 
+FailFast = Annotated[bool, typer.Option("--fail-fast", "-x", help="Skip the rest after the first failure.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Families to build at once; the target's `threads` if not given."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
     command(app, panel="Train")(plan)
     command(app, panel="Train")(build)
+    command(app, panel="Train")(retry)
 
 
 def plan(
@@ -97,13 +104,8 @@ def build(
     ] = None,
     full_refresh: FullRefresh = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, as `mf plan` does.")] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", "-x", help="Skip the rest after the first failure.")
-    ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", min=1, help="Families to build at once; the target's `threads` if not given."),
-    ] = None,
+    fail_fast: FailFast = False,
+    threads: Threads = None,
 ) -> None:
     """Train what has changed and publish new versions."""
     from modelfactory.commands.build import build_project
@@ -126,3 +128,14 @@ def build(
         plan=None if plan is None else read_plan(plan),
     )
     raise typer.Exit(result.exit_code)
+
+
+def retry(call: Invocation, fail_fast: FailFast = False, threads: Threads = None) -> None:
+    """Try again the groups that failed, timed out or crashed in the last run, and the families that it did not build.
+
+    All other groups stay as they are. The definition has to be that of the last run.
+    """
+    from modelfactory.commands.retrying import retry_project
+
+    result = retry_project(call.options, call.console, fail_fast=fail_fast, threads=threads)
+    raise typer.Exit(0 if result is None else result.exit_code)

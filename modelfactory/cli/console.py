@@ -91,6 +91,14 @@ class Console(Events):
             self.out.print(text, soft_wrap=True)
         self.data("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
+    def parts(self, parts: Iterable[Text | Table]) -> None:
+        """Write texts and tables to stdout, one below the other."""
+        for part in parts:
+            if isinstance(part, Text):
+                self.text(part)
+            else:
+                self.table(part)
+
     def lines(self, values: Iterable[str]) -> None:
         """Write one value a line to stdout."""
         for value in values:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelfactory.cli.options import Exclude, FamilyName, Output, Select, Selector, ShowOutput, State
+from modelfactory.cli.options import Exclude, FamilyName, OfCandidate, Output, Select, Selector, ShowOutput, State
 from modelfactory.cli.running import Invocation, choice_of, command
 from modelfactory.diagnostics import InputError
 
@@ -38,6 +38,7 @@ def ls(
     ] = None,
     sort: Annotated[str | None, typer.Option("--sort", help="With --groups: column or metric; -NAME falls.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, help="With --groups: most rows.")] = None,
+    candidate: OfCandidate = False,
 ) -> None:
     """List families and what is trained; with --groups, the groups of one."""
     from modelfactory.cli.listing import write_families, write_groups
@@ -47,10 +48,11 @@ def ls(
     if groups is not None:
         if select or exclude or selector or state or why:
             raise typer.BadParameter("--groups lists the groups of one family; --select and the like choose families")
-        table = list_groups(open_workspace(call.options), groups, where=where, sort=sort, limit=limit)
+        workspace = open_workspace(call.options)
+        table = list_groups(workspace, groups, where=where, sort=sort, limit=limit, candidate=candidate)
         write_groups(call.console, table, output, output_keys)
         return
-    _only_with_groups(where=where, sort=sort, limit=limit)
+    _only_with_groups(where=where, sort=sort, limit=limit, candidate=candidate or None)
     choice = choice_of(select, exclude, selector, state)
     workspace = open_workspace(call.options, choice, may_be_empty=True, whole=False)
     call.console.opened(workspace)
@@ -75,6 +77,7 @@ def show(
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Show every single value that it depends on, and where that comes from.")
     ] = False,
+    candidate: OfCandidate = False,
     output: Annotated[ShowOutput, typer.Option("--output", "-o", help="What to write.")] = ShowOutput.TEXT,
 ) -> None:
     """Show a family: its definition and where each value is written, its versions; or one group's outcome."""
@@ -84,12 +87,28 @@ def show(
 
     if resolved and group:
         raise typer.BadParameter("--resolved shows a family's definition, --group a group's outcome")
-    workspace = open_workspace(call.options)
+    if resolved and candidate:
+        raise typer.BadParameter("--resolved shows the definition as it is now, --candidate what was trained")
     as_json = output == ShowOutput.JSON
+    if candidate and not group:
+        _show_candidate(call, family, as_json=as_json)
+        return
+    workspace = open_workspace(call.options)
     if resolved:
         values = resolve_family(workspace, family, given=call.options.variables)
         write_resolved(call.console, family, values, as_json=as_json)
     elif group:
-        write_group(call.console, show_group(workspace, family, group), as_json=as_json)
+        write_group(call.console, show_group(workspace, family, group, candidate=candidate), as_json=as_json)
     else:
         write_details(call.console, show_family(workspace, family), as_json=as_json, now=datetime.now(UTC))
+
+
+def _show_candidate(call: Invocation, family: str, *, as_json: bool) -> None:
+    from modelfactory.cli.version_text import candidate_json, candidate_parts
+    from modelfactory.commands.candidates import show_candidate
+
+    found = show_candidate(call.options, family)
+    if as_json:
+        call.console.data(candidate_json(found))
+    else:
+        call.console.parts(candidate_parts(found))

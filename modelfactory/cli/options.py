@@ -138,6 +138,9 @@ Log = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Write errors only to stderr.", rich_help_panel=PROJECT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PROJECT)]
+OfCandidate = Annotated[
+    bool, typer.Option("--candidate", help="Look at the version that a test or `max_failed` has held back.")
+]
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Train all groups again, whether their rows have changed or not.")
 ]

@@ -83,8 +83,6 @@ def diff(
 def _diff_versions(
     call: Invocation, family: str, versions: tuple[int, int], output: ReviewOutput, *, detailed_exitcode: bool
 ) -> None:
-    from rich.text import Text
-
     from modelfactory.cli.version_text import comparison_json, comparison_markdown, comparison_parts
     from modelfactory.commands.history import compare_versions
 
@@ -94,10 +92,6 @@ def _diff_versions(
     elif output == ReviewOutput.MARKDOWN:
         call.console.data(comparison_markdown(found))
     else:
-        for part in comparison_parts(found):
-            if isinstance(part, Text):
-                call.console.text(part)
-            else:
-                call.console.table(part)
+        call.console.parts(comparison_parts(found))
     if detailed_exitcode and found.differ:
         raise typer.Exit(CHANGES)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, printable, row
 from modelfactory.cli.tables import fitting, framed, number, short_commit, size
+from modelfactory.commands.candidates import CandidateDetails
 from modelfactory.commands.events import json_value
 from modelfactory.commands.history import Pruning, VersionComparison
 from modelfactory.diagnostics import counted
@@ -130,6 +131,35 @@ def comparison_parts(found: VersionComparison) -> Iterator[Text | Table]:
     if found.groups.without:
         yield Text(f"\n{_lost_title(found.groups)}", style="bold")
         yield _table(*_lost_table(found.groups))
+
+
+def candidate_parts(found: CandidateDetails) -> Iterator[Text | Table]:
+    """Yield what a terminal shows of a version that was held back."""
+    version = found.candidate.version
+    text = Text().append(f"{found.family}: candidate v{version.number}, held back\n", style="bold")
+    text.append(f"  {_about(version, -1)}\n", style="dim")
+    for why in found.candidate.why:
+        text.append(f"  {printable(why)}\n", style="red")
+    counts = ", ".join(f"{n:,} {status}" for status, n in version.statuses.items())
+    text.append(f"  {counts}\n")
+    text.append(f"  `mf publish {found.family} --candidate` publishes it all the same; ", style="dim")
+    text.append("`mf retry` tries its failed groups again\n", style="dim")
+    yield text
+    if found.comparison is not None:
+        yield from comparison_parts(found.comparison)
+
+
+def candidate_json(found: CandidateDetails) -> str:
+    """Write a version that was held back as a JSON document."""
+    comparison = None if found.comparison is None else json.loads(comparison_json(found.comparison))
+    document = {
+        "schema": SCHEMA,
+        "family": found.family,
+        "why": found.candidate.why,
+        "version": found.candidate.version.model_dump(mode="json"),
+        "comparison": comparison,
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def comparison_markdown(found: VersionComparison) -> str:

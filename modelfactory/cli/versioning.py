@@ -1,4 +1,4 @@
-"""Commands on published versions: rollback, prune."""
+"""Commands on versions that are there: publish, rollback, prune."""
 
 from __future__ import annotations
 
@@ -12,8 +12,25 @@ from modelfactory.cli.running import Invocation, choice_of, command
 
 def register(app: typer.Typer) -> None:
     """Make these functions commands of an app."""
+    command(app, panel="Versions")(publish)
     command(app, panel="Versions")(rollback)
     command(app, panel="Versions")(prune)
+
+
+def publish(
+    call: Invocation,
+    family: FamilyName,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="The version that a test or `max_failed` has held back.")
+    ] = False,
+) -> None:
+    """Publish the version of a family that a build has held back."""
+    from modelfactory.commands.candidates import publish as publish_candidate
+
+    if not candidate:
+        raise typer.BadParameter(f"`mf publish {family} --candidate`; `mf build` publishes all others")
+    manifest = publish_candidate(call.options, family)
+    call.console.note(f"family {family}: version {manifest.current} is current now")
 
 
 def rollback(

@@ -78,19 +78,21 @@ def _decided(
     n_rows, n_usable = found.census.n_rows[which], found.census.n_usable[which]
     status = pc.if_else(pa.array(trained), outcome("status"), pa.array(decided, pa.string()))
     fitted = pc.equal(status, str(Status.TRAINED))
-    # Until a group that fails has a better model, its last good one serves.
+    # Until a group that fails has a better model, its last good one serves; and where the new one has lost.
+    champion = pc.equal(status, str(Status.REUSED)).to_numpy()
     faulty = pc.is_in(status, value_set=pa.array([str(s) for s in FAULTS])).to_numpy()
-    last_good = np.where(faulty, former.last_good[which], -1)
+    last_good = np.where(faulty | champion, former.last_good[which], -1)
     last = pa.array(last_good, mask=last_good < 0)
 
     def served(name: str, own: Any) -> Any:
         return pc.if_else(fitted, own, former.groups[name].take(last).combine_chunks())
 
     inexact = pa.array(decided == Status.FAILED)
+    reasons = np.where(trained, former.reason[which], np.array(None))
     columns: dict[str, Callable[[], Any]] = {
         "status": lambda: status,
         "n_rows": lambda: pa.array(n_rows),
-        "n_train": lambda: pc.fill_null(outcome("n_train"), 0),
+        "n_train": lambda: pc.if_else(pa.array(champion), served("n_train", 0), pc.fill_null(outcome("n_train"), 0)),
         "n_test": lambda: pc.fill_null(outcome("n_test"), 0),
         "metrics": lambda: _filled_maps(outcome("metrics")),
         "baseline": lambda: _filled_maps(outcome("baseline")),
@@ -103,7 +105,8 @@ def _decided(
         "error_type": lambda: pc.if_else(inexact, "InexactNumber", outcome("error_type")),
         "error": lambda: pc.if_else(inexact, _INEXACT, outcome("error")),
         "warnings": lambda: _warnings(step, outcome("warnings"), n_rows * trained, n_usable * trained),
-        "reason": lambda: pa.array(np.where(trained, former.reason[which], np.array(None)), pa.string()),
+        "reason": lambda: pa.array(np.where(champion, str(BuildReason.CHAMPION), reasons), pa.string()),
+        "champion": lambda: _filled_maps(outcome("champion")),
     }
     table = found.keys.take(pa.array(which))
     for name in GROUP_COLUMNS:
@@ -115,7 +118,8 @@ def _standing(found: CensusTable, former: Former, which: npt.NDArray[np.int64]) 
     """Return the rows of groups that are as they were in the former version."""
     rows = former.groups.take(pa.array(former.place[which]))
     reason = pa.repeat(str(BuildReason.UNCHANGED), len(rows))
-    return _taken_over(rows, found.keys.take(pa.array(which)), pa.array(found.census.n_rows[which]), reason)
+    n_rows = pa.array(found.census.n_rows[which])
+    return _taken_over(rows, found.keys.take(pa.array(which)), n_rows, reason, met=False)
 
 
 def _others(found: CensusTable, former: Former) -> Iterator[pa.Table]:
@@ -128,12 +132,21 @@ def _others(found: CensusTable, former: Former) -> Iterator[pa.Table]:
     vanished, nothing = str(BuildReason.VANISHED), pa.array(np.zeros(len(rows), dtype=np.int64))
     if former.others_stay == "all":  # nobody knows of them more than before
         was = pc.fill_null(pc.equal(rows["reason"], vanished), False)
-        yield _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)))
+        yield _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)), met=True)
     else:
-        yield _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)))
+        yield _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)), met=False)
 
 
-def _taken_over(rows: pa.Table, keys: pa.Table, n_rows: pa.Array, reason: pa.Array) -> pa.Table:
+def _taken_over(rows: pa.Table, keys: pa.Table, n_rows: pa.Array, reason: pa.Array, *, met: bool) -> pa.Table:
+    """Return rows as the next version has them.
+
+    Args:
+        rows: rows of the former version.
+        keys: their keys.
+        n_rows: rows that the groups have in the input now.
+        reason: why they stand.
+        met: whether what came of a contest is of this version too.
+    """
     nothing = pa.nulls(len(rows), pa.float64())
     changed = {
         "status": standing(rows["status"]),
@@ -141,6 +154,7 @@ def _taken_over(rows: pa.Table, keys: pa.Table, n_rows: pa.Array, reason: pa.Arr
         "fit_seconds": nothing,  # in this run
         "cpu_seconds": nothing,
         "reason": reason,
+        **({} if met else {"champion": pa.nulls(len(rows), _METRICS)}),
     }
     for name in GROUP_COLUMNS:
         keys = keys.append_column(name, changed.get(name, rows[name]))

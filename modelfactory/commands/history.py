@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelfactory.store.group_changes import GroupChanges
 
 
-def _store_with(options: ProjectOptions, family: str) -> Store:
+def store_with(options: ProjectOptions, family: str) -> Store:
     """Return the project's store, in which a family is to be found; its classes and SQL do not matter.
 
     Raises:
@@ -51,7 +51,7 @@ def roll_back(options: ProjectOptions, family: str, to: int, *, dry_run: bool = 
         InputError: there is no such family or version, or its files are not whole.
         StoreLocked: a build of the family is under way, or came first.
     """
-    return rollback(_store_with(options, family), family, to, dry_run=dry_run)
+    return rollback(store_with(options, family), family, to, dry_run=dry_run)
 
 
 # Pruning --------------------------------------------------------------------------------------------------------------
@@ -168,10 +168,7 @@ def compare_versions(options: ProjectOptions, family: str, old: int, new: int) -
         InputError: there is no such family or version, the versions are grouped by other columns, or a group table
             cannot be read.
     """
-    from modelfactory.store.group_changes import compare_groups
-    from modelfactory.store.groups import read_groups
-
-    store = _store_with(options, family)
+    store = store_with(options, family)
     manifest = published(store, family)
     before, after = version_of(manifest, old), version_of(manifest, new)
     if set(before.group_by) != set(after.group_by):
@@ -181,12 +178,33 @@ def compare_versions(options: ProjectOptions, family: str, old: int, new: int) -
             f"by {_columns(before.group_by)}, and by {_columns(after.group_by)}",
             help=f"`mf show {family}` shows what each version has",
         )
+    return compared(store, family, before, after, current=manifest.current)
+
+
+def compared(
+    store: Store, family: str, before: VersionRecord, after: VersionRecord, *, current: int
+) -> VersionComparison:
+    """Compare two versions of a family that have the same group columns.
+
+    Args:
+        store: the store.
+        family: name of the family.
+        before: the one version.
+        after: the other.
+        current: number of the family's current version.
+
+    Raises:
+        InputError: a group table cannot be read.
+    """
+    from modelfactory.store.group_changes import compare_groups
+    from modelfactory.store.groups import read_groups
+
     (definition,) = compare({family: known_of(before)}, {family: known_of(after)}, former_names={})
     tables = [read_groups(store.files(family, version, "groups")) for version in (before, after)]
     groups = compare_groups(tables[0], tables[1], after.group_by, metrics=[*after.metrics, *before.metrics])
     return VersionComparison(
         family=family,
-        current=manifest.current,
+        current=current,
         old=before,
         new=after,
         changes=tuple(ReviewedChange.of(change, old_at=None, new_at=None) for change in definition.changes),

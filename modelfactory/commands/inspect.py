@@ -17,6 +17,7 @@ from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
+from modelfactory.store.candidates import candidate_of, no_candidate
 from modelfactory.store.history import published, version_of
 from modelfactory.store.manifest import VersionRecord
 
@@ -128,7 +129,15 @@ def _state(step: TrainStep, version: VersionRecord | None) -> State:
     return "current" if published == (step.definition_fingerprint, step.parents_fingerprint) else "modified"
 
 
-def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str | None, limit: int | None) -> pa.Table:
+def list_groups(
+    workspace: Workspace,
+    name: str,
+    *,
+    where: str | None,
+    sort: str | None,
+    limit: int | None,
+    candidate: bool = False,
+) -> pa.Table:
     """Return rows of the current group table of a family.
 
     Args:
@@ -137,6 +146,7 @@ def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str
         where: expression as in `store.filters`.
         sort: column or metric, a leading `-` for falling order.
         limit: most rows to return.
+        candidate: take the group table of the version that was held back.
 
     Raises:
         InputError: no such family or column, the family was never built, or the expression cannot be read.
@@ -144,7 +154,7 @@ def list_groups(workspace: Workspace, name: str, *, where: str | None, sort: str
     from modelfactory.store.filters import filter_table, plain_column
     from modelfactory.store.groups import read_groups
 
-    _, version = built_family(workspace, name)
+    _, version = built_family(workspace, name, candidate=candidate)
     table = read_groups(workspace.store.files(name, version, "groups"))
     if where is not None:
         table = filter_table(table, where)
@@ -167,13 +177,18 @@ def known_family(workspace: Workspace, name: str) -> Family:
     raise no_family(name, [family.name for family in workspace.families])
 
 
-def built_family(workspace: Workspace, name: str) -> tuple[Family, VersionRecord]:
-    """Return a family and its current version.
+def built_family(workspace: Workspace, name: str, *, candidate: bool = False) -> tuple[Family, VersionRecord]:
+    """Return a family and its current version, or the one that was held back.
 
     Raises:
-        InputError: there is no such family, or it was never built.
+        InputError: there is no such family, or it was never built, or nothing was held back.
     """
     family = known_family(workspace, name)
+    if candidate:
+        held_back = candidate_of(workspace.store, name, workspace.store.manifest(name))
+        if held_back is None:
+            raise no_candidate(name)
+        return family, held_back.version
     manifest = published(workspace.store, name)
     return family, version_of(manifest, manifest.current)
 
@@ -261,20 +276,21 @@ def resolve_family(workspace: Workspace, name: str, *, given: Iterable[str]) -> 
     return tuple(values)
 
 
-def show_group(workspace: Workspace, name: str, key: Sequence[str]) -> dict[str, Any]:
-    """Return one group's row of the current group table.
+def show_group(workspace: Workspace, name: str, key: Sequence[str], *, candidate: bool = False) -> dict[str, Any]:
+    """Return one group's row of the current group table, or of the version that was held back.
 
     Args:
         workspace: the project.
         name: name of the family.
         key: the group's key as `column=value`, one for each group column.
+        candidate: take the version that was held back.
 
     Raises:
         InputError: the key is not complete or no such group exists.
     """
     from modelfactory.store.groups import find_group, read_groups
 
-    _, version = built_family(workspace, name)
+    _, version = built_family(workspace, name, candidate=candidate)
     wanted = {}
     for part in key:
         column, equals, value = part.partition("=")

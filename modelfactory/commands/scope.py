@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,11 +13,12 @@ class Scope:
 
     Attributes:
         full_refresh: train all, whatever stands.
-        retry: only those that failed, timed out or crashed in the last run; all others stay as they are.
+        retry: families of which only those groups are tried that failed, timed out or crashed in the last run; all
+            others stay as they are: as the current version has them, or the candidate where the run held it back.
     """
 
     full_refresh: bool = False
-    retry: bool = False
+    retry: Mapping[str, Literal["current", "candidate"]] = field(default_factory=dict)
 
 
 WHAT_CHANGED = Scope()

@@ -94,7 +94,8 @@ def work_of(
             another by now.
     """
     manifest = store.manifest(step.family)
-    held_back = candidate_of(store, step.family, manifest) if scope.retry else None
+    retries = step.family in scope.retry
+    held_back = candidate_of(store, step.family, manifest) if scope.retry.get(step.family) == "candidate" else None
     candidate = held_back.version if held_back else None
     version = candidate or (manifest.version() if manifest else None)
     versions = [*(manifest.versions if manifest else ()), *([candidate] if candidate else ())]
@@ -103,7 +104,7 @@ def work_of(
     )
     data = data_fingerprint(found)
     without_label = int((found.census.n_rows - found.census.n_usable).sum())
-    if scope.retry and version is not None:
+    if retries and version is not None:
         _check_same_definition(step, version)
         faulty = _faulty(former)
         former, found, data = former.only(faulty), found.take(faulty), version.fingerprints.data
@@ -127,7 +128,7 @@ def work_of(
         global_model=global_model,
         nothing_to_do=schedule.n_bins == 0
         and version is not None
-        and (scope.retry or _is_same(step, version, former, found, data)),
+        and (retries or _is_same(step, version, former, found, data)),
     )
 
 

@@ -43,6 +43,8 @@ class BuildReason(StrEnum):
     """The group timed out or crashed before, which may come out otherwise; or it is tried again on request."""
     UNCHANGED = "unchanged"
     """Rows, definition and libraries are the same: so is what comes of them."""
+    CHAMPION = "champion_stands"
+    """It was trained, and lost against the model of the current version."""
     VANISHED = "vanished"
     """The input does not have the group any more; its model is kept."""
 
@@ -109,6 +111,7 @@ GROUP_COLUMNS = (
     "error",
     "warnings",
     "reason",
+    "champion",
 )
 OUTCOME, GROUP_HASH = "outcome", "group_hash"
 MODEL_COLUMNS = ("model", "format", "sha256", OUTCOME)

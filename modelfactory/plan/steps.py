@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelfactory.plan.meaning import Meaning
-from modelfactory.plan.metrics import Task
+from modelfactory.plan.metrics import METRICS, Task
 from modelfactory.plan.outcomes import GLOBAL
 
 _SQL_WORDS = """
@@ -85,6 +85,26 @@ class Evaluation:
     folds: int = 0
     metrics: tuple[str, ...] = ()
     refit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """How new models are compared with those of the current version, the champions, on rows that neither has seen.
+
+    Attributes:
+        metric: what decides.
+        tolerance: share of the champion's metric by which a new model may be worse and still does not lose.
+        per_group: whether the champion stands in a group where the new model loses.
+    """
+
+    metric: str
+    tolerance: float = 0.0
+    per_group: bool = False
+
+    def is_worse(self, new: float, champion: float) -> bool:
+        """Tell whether a new model loses against a champion."""
+        room = self.tolerance * abs(champion)
+        return new < champion - room if METRICS[self.metric].higher_is_better else new > champion + room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

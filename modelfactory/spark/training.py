@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,14 +19,14 @@ from pyspark.sql import types as T
 
 from modelfactory.plan.outcomes import GLOBAL, GROUP_HASH, OUTCOME
 from modelfactory.plan.schedule import GLOBAL_GROUP, Census, GlobalFit, Schedule
-from modelfactory.plan.steps import FitStep, TrainStep, quoted
+from modelfactory.plan.steps import Contest, FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, literal
 from modelfactory.spark.progress import watched
-from modelfactory.training.schema import MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
+from modelfactory.training.schema import CHAMPION_COLUMNS, MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
 
-_BIN, _RANK, _FITTED, _TABLE = "_mf_bin", "_mf_rank", "_mf_fitted", "_mf_table"
+_BIN, _RANK, _FITTED, _TABLE, _VERSION = "_mf_bin", "_mf_rank", "_mf_fitted", "_mf_table", "_mf_version"
 _SCHEDULE, _WRITTEN = "schedule.parquet", "written"
 MODELS_FOLDER, GLOBAL_FOLDER = f"{_WRITTEN}/{_TABLE}=models", f"{_WRITTEN}/{_TABLE}={GLOBAL}"
 """Where in the staging folder the model table is written, and that of the global model."""
@@ -43,6 +46,23 @@ Outcomes = dict[str, pa.ChunkedArray]
 """What the workers reported, by column."""
 Worker = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 """What runs on the workers: rows in, outcomes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChampions:
+    """The models of earlier versions that new ones have to beat.
+
+    Attributes:
+        contest: what decides.
+        version: by group of the census the version that has its champion, -1 without one; shape (g,).
+        urls: folder of the model table of each of these versions, for Spark.
+        packages: packages besides scikit-learn's own whose classes may be loaded.
+    """
+
+    contest: Contest
+    version: npt.NDArray[np.int64]
+    urls: Mapping[int, str]
+    packages: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,7 @@ def train_groups(
     job: str,
     report: Callable[[int], None],
     go_on: Callable[[], None] = lambda: None,
+    champions: StoredChampions | None = None,
 ) -> Outcomes:
     """Fit the scheduled groups and write their models; one Spark job with one action.
 
@@ -86,6 +107,7 @@ def train_groups(
         job: name of the job, unique in the session.
         report: called with the number of groups done.
         go_on: raises once there is to be no other job.
+        champions: the models that new ones have to beat, if there is a contest.
 
     Returns:
         The outcomes of the trained groups and of the global model by column, one row each, in no order.
@@ -100,16 +122,19 @@ def train_groups(
     options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
 
     def write(placed: DataFrame, *, isolated: bool) -> None:
-        worker = _worker(step.fit, memory, isolated=isolated)
+        worker = _worker(step.fit, memory, champions, isolated=isolated)
         rows = rows_to_train(step.fit, table, found.census, schedule.global_fit)
-        outcomes = fitted_groups(step.fit, table, rows, placed, schedule.n_bins, worker, sample=sample)
+        stored = None if champions is None else _champion_rows(spark, placed, champions)
+        outcomes = fitted_groups(
+            step.fit, table, rows, placed, schedule.n_bins, worker, sample=sample, champions=stored
+        )
         _with_keys(outcomes, table, placed).write.mode("overwrite").options(**options).partitionBy(_TABLE).parquet(
             f"{_hadoop_url(staging.url)}/{_WRITTEN}"
         )
 
     try:
         with watched(spark, job, schedule.bin[schedule.to_train], schedule.n_bins, report):
-            placed = placed_groups(spark, table, found, schedule, staging)
+            placed = placed_groups(spark, table, found, schedule, staging, champions)
             try:
                 write(placed, isolated=False)
             except SPARK_ERRORS as error:
@@ -169,6 +194,7 @@ def fitted_groups(
     worker: Worker,
     *,
     sample: int | None = None,
+    champions: DataFrame | None = None,
 ) -> DataFrame:
     """Return the fitted groups, one row each; nothing runs yet, and every action on it trains all groups again.
 
@@ -180,21 +206,47 @@ def fitted_groups(
         n_bins: how many bins there are.
         worker: what fits them.
         sample: most rows of a group, of which those are taken whose hashes are the least; None for all.
+        champions: models that travel beside the rows, each with its group and bin.
     """
     chosen = rows.select(*table.travel).join(F.broadcast(placed.select(GROUP, _BIN)), GROUP)
     if sample is not None:
         ranked = chosen.withColumn(_RANK, F.row_number().over(Window.partitionBy(GROUP).orderBy(_drawn(fit), ROW)))
         chosen = ranked.where(F.col(_RANK) <= sample)
+    travel = table.travel
+    if champions is not None:
+        chosen = chosen.select(_BIN, *travel).unionByName(champions, allowMissingColumns=True)
+        travel = (*travel, *CHAMPION_COLUMNS)
     binned = (
         chosen.repartitionById(n_bins, F.col(_BIN))
         .sortWithinPartitions(GROUP)  # one column of numbers: a radix sort; the worker sorts inside a group
-        .select(*table.travel)
+        .select(*travel)
     )
     return binned.mapInArrow(worker, OUTCOME_DDL)
 
 
+def _champion_rows(spark: SparkSession, placed: DataFrame, champions: StoredChampions) -> DataFrame:
+    """Return the champions of the groups to train, as rows to travel beside those of the groups."""
+    groups = F.broadcast(placed.select(GROUP, _BIN, _VERSION))
+    group, (model, *others) = F.col(f"{OUTCOME}.{GROUP_HASH}").alias(GROUP), CHAMPION_COLUMNS
+    columns = zip(("model", "format", "sha256"), (model, *others), strict=True)
+    stored = [F.col(column).alias(name) for column, name in columns]
+    found = None
+    for number, url in champions.urls.items():
+        rows = spark.read.parquet(literal(_hadoop_url(url))).select(group, *stored)
+        rows = rows.join(groups.where(F.col(_VERSION) == number).drop(_VERSION), GROUP)
+        found = rows if found is None else found.unionByName(rows)
+    if found is None:
+        raise AssertionError("without a champion there is no contest")
+    return found
+
+
 def placed_groups(
-    spark: SparkSession, table: Input, found: CensusTable, schedule: Schedule, staging: Scratch
+    spark: SparkSession,
+    table: Input,
+    found: CensusTable,
+    schedule: Schedule,
+    staging: Scratch,
+    champions: StoredChampions | None = None,
 ) -> DataFrame:
     """Return the groups to train with their keys and bins, written to a file in `staging`.
 
@@ -202,6 +254,8 @@ def placed_groups(
     objects in the JVM as a local relation.
     """
     chosen = found.keys.append_column(GROUP, pa.array(found.census.group)).append_column(_BIN, pa.array(schedule.bin))
+    if champions is not None:
+        chosen = chosen.append_column(_VERSION, pa.array(champions.version, pa.int32()))
     chosen = chosen.filter(pa.array(schedule.to_train))
     if schedule.global_fit is not None:
         alone = pa.table({GROUP: [GLOBAL_GROUP], _BIN: pa.array([schedule.global_fit.bin], pa.int32())})
@@ -213,20 +267,23 @@ def placed_groups(
             *map(T.StructField, table.keys, table.key_types),
             T.StructField(GROUP, T.LongType()),
             T.StructField(_BIN, T.IntegerType()),
+            *([T.StructField(_VERSION, T.IntegerType())] if champions is not None else []),
         ]
     )
     return spark.read.schema(types).parquet(f"{literal(_hadoop_url(staging.url))}/{_SCHEDULE}")
 
 
-def _worker(fit: FitStep, memory: int | None, *, isolated: bool) -> Worker:
+def _worker(fit: FitStep, memory: int | None, champions: StoredChampions | None, *, isolated: bool) -> Worker:
     """Return what crosses to the workers: a frozen step, and the names of functions of `training`.
 
     Args:
         fit: what to do.
         memory: bytes that a worker may allocate, or None.
+        champions: the models that new ones have to beat, if there is a contest.
         isolated: fit each group apart; else only where Spark tries a task again, since a group may have killed the
             worker of the first attempt.
     """
+    contest = None if champions is None else (champions.contest, champions.packages)
 
     def train(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
@@ -239,7 +296,16 @@ def _worker(fit: FitStep, memory: int | None, *, isolated: bool) -> Worker:
             limit_memory(memory)
         context = TaskContext.get()
         again = context is not None and context.attemptNumber() > 0
-        return train_batches(fit, batches, isolated=isolated or again)
+        met = None
+        if contest is not None:
+            from modelfactory.scoring.loading import load_model
+            from modelfactory.training.champions import Champions
+
+            def load(data: bytes, format: str, sha256: str) -> Any:
+                return load_model(data, format=format, sha256=sha256, packages=contest[1])
+
+            met = Champions(contest[0], load)
+        return train_batches(fit, batches, isolated=isolated or again, champions=met)
 
     return train
 
@@ -250,7 +316,7 @@ def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFram
     # What has no model is read for its outcome and then thrown away.
     which = F.when(F.col(GROUP) == F.lit(GLOBAL_GROUP), GLOBAL).otherwise("models")
     belongs = F.when(F.col(_FITTED), which).otherwise("none").alias(_TABLE)
-    return outcomes.join(F.broadcast(placed.drop(_BIN)), GROUP).select(
+    return outcomes.join(F.broadcast(placed.drop(_BIN, _VERSION)), GROUP).select(
         *map(quoted, table.keys), *MODEL_FIELDS, outcome.alias(OUTCOME), belongs
     )
 

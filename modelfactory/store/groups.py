@@ -32,6 +32,7 @@ GROUP_TYPES: Mapping[str, pa.DataType] = {
     "error": pa.string(),
     "warnings": pa.list_(pa.string()),
     "reason": pa.string(),
+    "champion": _METRICS,
 }
 """Types of the columns of a group table, `GROUP_COLUMNS`, behind those of its key."""
 

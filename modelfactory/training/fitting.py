@@ -21,6 +21,7 @@ import numpy as np
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
 from modelfactory.training.batches import GroupIdentity, GroupRows, Rows
+from modelfactory.training.champions import Champions
 from modelfactory.training.classes import known_classes
 from modelfactory.training.clock import FitClock
 from modelfactory.training.encoding import EncodedModel, encode_model
@@ -44,6 +45,8 @@ class FitOutcome:
 
     Attributes:
         classes: the classes that the model of a classifier knows, as text, in the order of its probabilities.
+        champion: metrics of the current version's model on the rows that this one is measured on; where it stands in
+            the place of this one, the status is `reused`, and `metrics` are its own.
     """
 
     group: int
@@ -60,13 +63,16 @@ class FitOutcome:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    champion: dict[str, float] = field(default_factory=dict)
 
 
 class GroupTimeout(BaseException):
     """The group took longer than `timeout`; no `except Exception` of an estimator catches it."""
 
 
-def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows) -> FitOutcome:
+def fit_group(
+    step: FitStep, template: Template, rows: GroupRows, measured: Rows, champions: Champions | None = None
+) -> FitOutcome:
     """Fit, measure and encode the model of one group.
 
     Args:
@@ -74,16 +80,20 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
         template: the family's estimator.
         rows: the group.
         measured: the split that measures each row, as `measured_in` found it, shape (n,).
+        champions: the models that new ones have to beat, if there is a contest.
 
     Returns:
         The outcome; a fault of the group is one too.
     """
-    clock, printed = FitClock(), _Printed()
+    clock, printed, lost = FitClock(), _Printed(), ""
     with warnings.catch_warnings(record=True) as caught, printed.taken():
         warnings.simplefilter("always")
         try:
             with _time_limit(step.timeout):
                 fields = _fitted(step, template, rows, measured, clock)
+                if champions is not None and fields["status"] == Status.TRAINED:
+                    champion, lost, stands = champions.meet(step, rows, measured, fields["metrics"])
+                    fields |= {"champion": champion, **(champion_stands(champion) if stands else {})}
         except GroupTimeout:
             fields = _timed_out(step)
         except KeyboardInterrupt:
@@ -96,9 +106,14 @@ def fit_group(step: FitStep, template: Template, rows: GroupRows, measured: Rows
         data_digest=rows.digest,
         fit_seconds=clock.wall,
         cpu_seconds=clock.cpu,
-        warnings=(*list(said)[:WARNINGS_KEPT], *printed.said()),
+        warnings=(*([lost] if lost else []), *list(said)[:WARNINGS_KEPT], *printed.said()),
         **fields,
     )
+
+
+def champion_stands(champion: dict[str, float]) -> dict[str, Any]:
+    """Return what is otherwise in the outcome of a group where the model of the current version stands."""
+    return {"status": Status.REUSED, "metrics": champion, "n_train": 0, "model": None, "classes": ()}
 
 
 def failed_group(group: GroupIdentity, error: Exception) -> FitOutcome:

@@ -58,6 +58,29 @@ class SolvedGroups:
     cpu_seconds: Floats
     models: Bytes
 
+    def measured(self, place: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Return metrics and baseline of one of the groups, those that are defined."""
+        both = (self.metrics, self.baseline)
+        metrics, baseline = ({n: float(v[place]) for n, v in part.items() if not np.isnan(v[place])} for part in both)
+        return metrics, baseline
+
+    def take(self, which: Bools) -> SolvedGroups:
+        """Return some of the groups.
+
+        Args:
+            which: whether each is among them, shape (k,).
+        """
+        return SolvedGroups(
+            index=self.index[which],
+            n_train=self.n_train[which],
+            n_test=self.n_test[which],
+            metrics={name: values[which] for name, values in self.metrics.items()},
+            baseline={name: values[which] for name, values in self.baseline.items()},
+            fit_seconds=self.fit_seconds[which],
+            cpu_seconds=self.cpu_seconds[which],
+            models=self.models[which],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:

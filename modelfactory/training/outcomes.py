@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,21 @@ def outcome_batch(outcomes: list[FitOutcome]) -> pa.RecordBatch:
         "model_bytes": [m and len(m.data) for m in models],
         "warnings": [list(o.warnings) for o in outcomes],
         "classes": [list(o.classes) for o in outcomes],
+        "champion": [list(o.champion.items()) for o in outcomes],
     }
     return _batch({f.name: columns.get(f.name) or [getattr(o, f.name) for o in outcomes] for f in OUTCOME_SCHEMA})
 
 
-def solved_batch(chunk: Chunk, solved: SolvedGroups) -> pa.RecordBatch:
-    """Write groups that were solved at once as a batch of `OUTCOME_SCHEMA`; no Python object stands for a group."""
+def solved_batch(
+    chunk: Chunk, solved: SolvedGroups, contests: Sequence[tuple[Mapping[str, float], str]] = ()
+) -> pa.RecordBatch:
+    """Write groups that were solved at once as a batch of `OUTCOME_SCHEMA`; no Python object stands for a group.
+
+    Args:
+        chunk: the chunk.
+        solved: what came of k of its groups.
+        contests: metrics of the champion of each of them, and what there is to say of it; nothing without a contest.
+    """
     k, length = solved.models.shape
     ends = np.arange(k + 1, dtype=np.int32) * np.int32(length)
     models = np.ascontiguousarray(solved.models)
@@ -60,8 +69,9 @@ def solved_batch(chunk: Chunk, solved: SolvedGroups) -> pa.RecordBatch:
             "model_bytes": np.full(k, length),
             "error_type": pa.nulls(k, pa.string()),
             "error": pa.nulls(k, pa.string()),
-            "warnings": nothing,
+            "warnings": [[said] if said else [] for _, said in contests] or nothing,
             "classes": nothing,
+            "champion": [list(metrics.items()) for metrics, _ in contests] or _maps({}, k),
         }
     )
 

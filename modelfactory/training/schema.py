@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+CHAMPION_COLUMNS = ("_mf_champion", "_mf_champion_format", "_mf_champion_sha256")
+"""Columns in which models travel to the workers that new ones have to beat, behind those of rows."""
 MODEL_FIELDS = ("model", "format", "sha256")
 """Fields of an outcome that belong to the model table."""
 _NUMBERS = pa.map_(pa.string(), pa.float64())
@@ -27,6 +29,7 @@ OUTCOME_SCHEMA = pa.schema(
         ("error", pa.string()),
         ("warnings", pa.list_(pa.string())),
         ("classes", pa.list_(pa.string())),
+        ("champion", _NUMBERS),
     ]
 )
 _SPARK_TYPES = {

@@ -14,11 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
-from modelfactory.training.batches import group_bounds, identities, read_chunk, whole_groups
+from modelfactory.training.batches import Chunk, Rows, group_bounds, identities, read_chunk, whole_groups
+from modelfactory.training.champions import Champions, parted
 from modelfactory.training.estimators import make_template
-from modelfactory.training.fitting import FitOutcome, failed_group, fit_group, lost_group
+from modelfactory.training.fitting import FitOutcome, champion_stands, failed_group, fit_group, lost_group
 from modelfactory.training.isolation import Death, apart
-from modelfactory.training.linear import make_solver
+from modelfactory.training.linear import SolvedGroups, make_solver
 from modelfactory.training.outcomes import outcome_batch, solved_batch
 from modelfactory.training.splitting import measured_in
 
@@ -27,7 +28,11 @@ _BATCH_GROUPS = 5_000
 
 
 def train_batches(
-    step: FitStep, batches: Iterable[pa.RecordBatch], *, isolated: bool = False
+    step: FitStep,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    isolated: bool = False,
+    champions: Champions | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Fit every group of a stream.
 
@@ -36,15 +41,16 @@ def train_batches(
         batches: columns as in `training.batches`; the rows of each group stand together.
         isolated: fit each group so that, if it kills its process, it costs no other group; the models are the same to
             the byte, in more time.
+        champions: the contest, if new models have to beat others, which stand in rows of their own then.
 
     Yields:
         Batches of `OUTCOME_SCHEMA`, one row per group.
     """
     with threadpool_limits(1), joblib.parallel_config(backend="sequential"):
         try:
-            fitter = _Fitter(step)
+            fitter = _Fitter(step, champions)
         except Exception as error:
-            outcomes = _failed(batches, error)
+            outcomes = _failed(batches, error, champions)
         else:
             fit = fitter.fit_apart if isolated else fitter.fit
             outcomes = (outcome for table in whole_groups(batches) for outcome in fit(table))
@@ -58,7 +64,7 @@ _Outcome: TypeAlias = FitOutcome | pa.RecordBatch
 class _Fitter:
     """Fits the groups of a family."""
 
-    def __init__(self, step: FitStep) -> None:
+    def __init__(self, step: FitStep, champions: Champions | None = None) -> None:
         template = make_template(step.estimator, step.seed)
         if step.linear_solve is not None:
             template = replace(template, random_states=())  # a direct solver draws nothing, here or in scikit-learn
@@ -66,10 +72,12 @@ class _Fitter:
         self._template = template
         self._solver = make_solver(step, template)
         self._checked = False
+        self._champions = champions
 
     def fit(self, table: pa.Table) -> Iterator[_Outcome]:
         """Fit the groups of a table, which has them whole."""
         step = self._step
+        table, champions = parted(table, self._champions)
         chunk = read_chunk(step, table)
         del table  # what it holds is as large as the matrix of its groups
         measured = measured_in(step.evaluation, step.seed, chunk.row_hash, chunk.time, chunk.bounds)
@@ -77,17 +85,46 @@ class _Fitter:
         left = np.arange(len(chunk))
         if self._solver is not None:
             solved = self._solver.solve(chunk, measured, finite)
-            if len(solved.index):
-                yield solved_batch(chunk, solved)
             left = np.setdiff1d(left, solved.index, assume_unique=True)
+            if champions is not None:
+                yield from self._contested(chunk, solved, measured, champions)
+            elif len(solved.index):
+                yield solved_batch(chunk, solved)
         for index in left.tolist():
             assume_finite = bool(finite[index]) and self._template.alone
             # The parameters are the same in all groups: once a fit has checked them, the others need not.
             with config_context(assume_finite=assume_finite, skip_parameter_validation=self._checked):
                 rows = slice(chunk.bounds[index], chunk.bounds[index + 1])
-                outcome = fit_group(step, self._template, chunk.group(index), measured[rows])
+                outcome = fit_group(step, self._template, chunk.group(index), measured[rows], champions)
             self._checked = self._checked or outcome.status == Status.TRAINED
             yield outcome
+
+    def _contested(
+        self, chunk: Chunk, solved: SolvedGroups, measured: Rows, champions: Champions
+    ) -> Iterator[_Outcome]:
+        """Compare groups that were solved at once with their champions, one by one."""
+        found, stand = [], np.zeros(len(solved.index), dtype=bool)
+        for place, index in enumerate(solved.index.tolist()):
+            rows = chunk.group(index)
+            bounds = slice(chunk.bounds[index], chunk.bounds[index + 1])
+            metrics, baseline = solved.measured(place)
+            champion, said, stand[place] = champions.meet(self._step, rows, measured[bounds], metrics)
+            if stand[place]:
+                yield FitOutcome(
+                    group=rows.group,
+                    data_digest=rows.digest,
+                    n_test=int(solved.n_test[place]),
+                    baseline=baseline,
+                    champion=champion,
+                    fit_seconds=float(solved.fit_seconds[place]),
+                    cpu_seconds=float(solved.cpu_seconds[place]),
+                    warnings=(said,),
+                    **champion_stands(champion),
+                )
+            found.append((champion, said))
+        rest = solved.take(~stand)
+        if len(rest.index):
+            yield solved_batch(chunk, rest, [found[place] for place in np.flatnonzero(~stand).tolist()])
 
     def fit_apart(self, table: pa.Table) -> Iterator[_Outcome]:
         """Fit the groups of a table in child processes, of which none dies for more than one group."""
@@ -103,14 +140,15 @@ class _Fitter:
                 return failed_group(groups[index], error)
             return outcome
 
-        groups = identities(table)
+        groups = identities(parted(table, self._champions)[0])
         for group, outcome in zip(groups, apart(fit, len(groups), limit=self._step.timeout), strict=True):
             yield lost_group(self._step, group, outcome) if isinstance(outcome, Death) else outcome
 
 
-def _failed(batches: Iterable[pa.RecordBatch], error: Exception) -> Iterator[FitOutcome]:
+def _failed(batches: Iterable[pa.RecordBatch], error: Exception, champions: Champions | None) -> Iterator[FitOutcome]:
     for table in whole_groups(batches):
-        yield from (failed_group(group, error) for group in identities(table))
+        rows, _ = parted(table, champions)
+        yield from (failed_group(group, error) for group in identities(rows))
 
 
 def _gathered(outcomes: Iterable[FitOutcome | pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -21,6 +21,7 @@ from modelfactory import open_store
 from modelfactory.commands.build import build
 from modelfactory.commands.inspect import list_families, list_groups
 from modelfactory.commands.report import FamilyResult
+from modelfactory.commands.scope import Scope
 from modelfactory.diagnostics import InputError
 from modelfactory.plan.outcomes import GROUP_COLUMNS
 from modelfactory.store.candidates import candidate_of
@@ -63,9 +64,10 @@ def project(
     )
 
 
-def run(folder: Path, spark: Any) -> FamilyResult:
+def run(folder: Path, spark: Any, *, full_refresh: bool = False) -> FamilyResult:
     """Build the only family of a project."""
-    return build(workspace_of(folder), RecordingReporter(), session=spark).families[0]
+    scope = Scope(full_refresh=full_refresh)
+    return build(workspace_of(folder), RecordingReporter(), session=spark, scope=scope).families[0]
 
 
 def groups(folder: Path, *, where: str | None = None) -> list[dict[str, Any]]:
@@ -583,7 +585,7 @@ class TestVersions:
         folder = project(tmp_path, frame(x=20, y=30), more="evaluate: {holdout: 0.2, metrics: [mae]}\nowner: me")
         run(folder, spark)
         (folder / "store/sales/v000007-dead").mkdir()
-        assert run(folder, spark).version == 2
+        assert run(folder, spark, full_refresh=True).version == 2
         manifest = Store(folder / "store").manifest("sales")
         assert manifest is not None
         first, second = manifest.versions
@@ -629,7 +631,7 @@ class TestVersions:
 
         monkeypatch.setattr("modelfactory.commands.train.group_table", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            run(folder, spark)
+            run(folder, spark, full_refresh=True)
         assert sorted(str(p) for p in (folder / "store").rglob("*")) == before
 
     def test_rows_that_change_between_census_and_training_are_noticed(self, spark, tmp_path):
@@ -653,7 +655,7 @@ class TestVersions:
     def test_versions_without_a_manifest_are_not_removed(self, spark, tmp_path):
         folder = project(tmp_path, frame(x=9))
         run(folder, spark)
-        run(folder, spark)
+        run(folder, spark, full_refresh=True)
         (folder / "store/sales/manifest.json").unlink()
         result = run(folder, spark)
         assert (result.status, result.diagnostics[0].code) == ("error", "MF403")
