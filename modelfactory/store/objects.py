@@ -84,9 +84,13 @@ class Objects:
         self._client.put(self._store, name, b"probe")
         self._client.delete(self._store, name)
 
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object inside the object store."""
+        self._client.copy(self._store, name, to)
+
     def move(self, name: str, to: str) -> None:
         """Copy an object inside the object store, then delete it."""
-        self._client.copy(self._store, name, to)
+        self.copy(name, to)
         self._client.delete(self._store, name)
 
     def remove(self, folder: str) -> None:
