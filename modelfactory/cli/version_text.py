@@ -19,6 +19,7 @@ from modelfactory.diagnostics import counted
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
+    from modelfactory.store.forgetting import Loss
     from modelfactory.store.group_changes import GroupChanges, MetricChange, MovedGroup
 
 SCHEMA = 1
@@ -110,14 +111,18 @@ def forget_table(found: Forgetting, *, width: int) -> Table:
     """Return the table of `mf forget`: what each version loses."""
     rows = [
         [
-            f"v{loss.version.number}{' current' if loss.version.number == found.current else ''}",
+            f"v{loss.version.number}{_kind(loss, found.current)}",
             f"{loss.groups:,}",
             f"{loss.models:,}",
             loss.version.published_at[:16].replace("T", " "),
         ]
         for loss in found.forgotten.losses
     ]
-    return fitting(("version", "groups", "models", "published"), rows, width=width, first=[3], whole=[0, 1, 2])
+    return fitting(("version", "groups", "models", "trained"), rows, width=width, first=[3], whole=[0, 1, 2])
+
+
+def _kind(loss: Loss, current: int | None) -> str:
+    return " candidate" if loss.held_back else " current" if loss.version.number == current else ""
 
 
 def forget_summary(found: Forgetting) -> Iterator[str]:
@@ -132,13 +137,12 @@ def forget_summary(found: Forgetting) -> Iterator[str]:
     else:
         when = f" any more; they were forgotten on {done.earlier[:10]}" if done.earlier else ""
         yield f"no version has such groups{when}"
-    also = [counted(len(done.leftovers), "leftover")] if done.leftovers else []
-    also += [counted(len(found.refused), "file") + " of refused builds"] if found.refused else []
-    if also:
-        yield f"{'cleared too' if found.deleted else 'would be cleared too'}: {', '.join(also)}"
+    if done.leftovers:
+        also = f"{counted(len(done.leftovers), 'leftover')} of builds that died, which may hold them too"
+        yield f"deleted {also}" if found.deleted else f"{also}, would go"
     if done.losses:
         yield from _stays(found)
-    if not found.deleted and (done.losses or also):
+    if not found.deleted and (done.losses or done.leftovers):
         yield "nothing was deleted: `--delete` does it, and nothing brings it back"
 
 
@@ -175,12 +179,17 @@ def forget_json(found: Forgetting) -> str:
         "groups": done.groups,
         "models": done.models,
         "versions": [
-            {"number": loss.version.number, "groups": loss.groups, "models": loss.models} for loss in done.losses
+            {
+                "number": loss.version.number,
+                "candidate": loss.held_back,
+                "groups": loss.groups,
+                "models": loss.models,
+            }
+            for loss in done.losses
         ],
         "forgotten_before": done.earlier,
         "other_versions": [version.number for version in done.others],
         "leftovers": list(done.leftovers),
-        "refused": list(found.refused),
         "stays": {
             "global_models": list(found.global_models),
             "fallbacks": list(found.fallbacks),

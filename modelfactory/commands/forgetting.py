@@ -1,10 +1,9 @@
-"""`mf forget`: remove groups from the store, and from what refused builds have kept."""
+"""`mf forget`: remove groups of a family from the store, and say what has learned from them and stays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelfactory.commands.history import project_with
@@ -12,13 +11,9 @@ from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.run import new_run_id
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.outcomes import GLOBAL, SERVED
-from modelfactory.store.history import manifests_of, published
-from modelfactory.store.local import LocalFolder
+from modelfactory.store.history import manifests_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from modelfactory.store.forgetting import Forgotten
 
 
@@ -28,20 +23,18 @@ class Forgetting:
 
     Attributes:
         forgotten: what was removed from the store, or would be.
-        current: number of the current version.
+        current: number of the current version, if there is one.
         deleted: whether it was removed.
         run_id: the run that did it.
-        refused: files with the outcomes of refused builds that lose rows, relative to the project.
         global_models: versions whose model of all rows was fitted on rows of the groups too, and stays.
         fallbacks: families that stand in, whose models were fitted on such rows, and stay.
         families: other families of the store whose groups are known by some of the same columns.
     """
 
     forgotten: Forgotten
-    current: int
+    current: int | None
     deleted: bool
     run_id: str
-    refused: tuple[str, ...]
     global_models: tuple[int, ...]
     fallbacks: tuple[str, ...]
     families: tuple[str, ...]
@@ -61,26 +54,19 @@ def forget_groups(options: ProjectOptions, family: str, key: Sequence[str], *, d
         StoreLocked: a build of the family is under way, or came first.
     """
     from modelfactory.store.forgetting import forget
-    from modelfactory.store.rewriting import write_without
 
     wanted = _written_key(key)
     project = project_with(options, family)
     store, run_id = store_of(project), new_run_id()
-    current = published(store, family).current
-    names = store.names(family)
-    refused = {file: rows for name in names for file, rows in _refused(project.root, name, wanted)}
-    forgotten = forget(store, family, wanted, run_id=run_id, delete=delete, elsewhere=bool(refused))
-    for file, rows in refused.items() if delete else ():
-        write_without(LocalFolder(project.root), file, rows, f"{file}.tmp")
-        (project.root / f"{file}.tmp").replace(project.root / file)
+    forgotten = forget(store, family, wanted, run_id=run_id, delete=delete)
+    manifest, names = store.manifest(family), store.names(family)
     versions = [loss.version for loss in forgotten.losses]
     fallbacks = {str(v.definition["fallback"]) for v in versions if v.definition.get("fallback")}
     return Forgetting(
         forgotten=forgotten,
-        current=current,
+        current=manifest.current if manifest else None,
         deleted=delete,
         run_id=run_id,
-        refused=tuple(refused),
         global_models=tuple(v.number for v in versions if v.global_model and v.global_model.status in SERVED),
         fallbacks=tuple(sorted(fallbacks - {GLOBAL})),
         families=tuple(
@@ -103,19 +89,3 @@ def _written_key(parts: Sequence[str]) -> dict[str, str]:
             raise input_error(Code.BAD_OPTION, f"the value of `{column}` is given twice")
         wanted[column] = value
     return wanted
-
-
-def _refused(root: Path, family: str, key: dict[str, str]) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Yield the files in which refused builds of a family have kept outcomes of the groups, and the rows of these."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from modelfactory.store.keys import KeyTypeDiffers, rows_with
-
-    for file in sorted(root.glob(f"target/runs/*/refused/{family}.parquet")):
-        try:
-            rows = rows_with(pq.read_table(file, columns=list(key)), key)
-        except (OSError, KeyError, KeyTypeDiffers, pa.ArrowException):  # of other groups, or no such file
-            continue
-        if len(rows):
-            yield str(file.relative_to(root)), rows

@@ -216,7 +216,7 @@ class RemoteFolder:
             self._objects.move(name, to)
 
     def remove(self, folder: str) -> None:
-        """Delete all objects of a folder."""
+        """Delete all objects of a folder, or an object."""
         with self._told("write to", folder):
             self._objects.remove(folder)
             files, path = self._opened[0], self._path(folder)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from model_samples import Group, publish, sample_groups
 from sklearn.linear_model import LinearRegression
@@ -53,7 +52,7 @@ def test_without_delete_it_lists_what_would_go(folder: Path) -> None:
     result = mf(folder, "forget", "f", "k=a")
     assert result.exit_code == 0
     assert lines(result.stdout) == [
-        ["version", "groups", "models", "published"],
+        ["version", "groups", "models", "trained"],
         ["v1", "1", "1", "2024-01-01", "00:00"],
         ["v2", "current", "1", "1", "2024-01-01", "00:00"],
     ]
@@ -96,10 +95,13 @@ def test_the_json_form_says_all(folder: Path) -> None:
     assert done["run_id"] in {Path(f["path"]).parts[0][8:] for f in version_files(folder)}
     same = dry.keys() - {"deleted", "run_id"}
     assert {key: dry[key] for key in same} == {key: done[key] for key in same}
-    assert done["versions"] == [{"number": 1, "groups": 1, "models": 1}, {"number": 2, "groups": 1, "models": 0}]
+    assert done["versions"] == [
+        {"number": 1, "candidate": False, "groups": 1, "models": 1},
+        {"number": 2, "candidate": False, "groups": 1, "models": 0},
+    ]
     assert (done["schema"], done["family"], done["columns"], done["groups"], done["models"]) == (1, "f", ["k"], 1, 1)
     assert done["stays"] == {"global_models": [1], "fallbacks": ["coarse"], "families": ["g"]}
-    assert (done["forgotten_before"], done["other_versions"], done["leftovers"], done["refused"]) == (None, [], [], [])
+    assert (done["forgotten_before"], done["other_versions"], done["leftovers"]) == (None, [], [])
 
 
 def version_files(folder: Path) -> list[dict[str, Any]]:
@@ -134,22 +136,3 @@ def test_a_family_that_is_being_built_is_left_alone(folder: Path) -> None:
 
 def test_a_family_of_the_store_alone_forgets_too(folder: Path) -> None:
     assert mf(folder, "forget", "g", "k=a", "--delete").exit_code == 0
-
-
-def test_what_refused_builds_have_kept_goes_too(folder: Path) -> None:
-    refused = folder / "target/runs/r1/refused"
-    refused.mkdir(parents=True)
-    table = pa.table({"k": ["a", "b"], "status": ["failed", "failed"]})
-    pq.write_table(table, refused / "f.parquet")
-    pq.write_table(pa.table({"other": ["a"]}), (folder / "target/runs/r1/refused/g.parquet"))
-    (folder / "target/runs/r2/refused").mkdir(parents=True)
-    (folder / "target/runs/r2/refused/f.parquet").write_bytes(b"no Parquet")
-    dry = mf(folder, "forget", "f", "k=a")
-    assert "would be cleared too: 1 file of refused builds" in dry.stderr
-    assert pq.read_table(refused / "f.parquet") == table
-    assert "cleared too: 1 file of refused builds" in mf(folder, "forget", "f", "k=a", "--delete").stderr
-    assert pq.read_table(refused / "f.parquet") == table.slice(1)
-    assert sorted(file.name for file in refused.iterdir()) == ["f.parquet", "g.parquet"]
-    pq.write_table(pa.table({"k": ["never published"]}), refused / "f.parquet")
-    assert mf(folder, "forget", "f", "k=never published", "--delete").exit_code == 0
-    assert pq.read_table(refused / "f.parquet").num_rows == 0

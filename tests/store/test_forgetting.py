@@ -10,6 +10,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+import model_samples
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as fs
@@ -20,6 +21,8 @@ from hypothesis import strategies as st
 from model_samples import Group, publish
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
+from modelfactory.store.candidates import candidate_of
+from modelfactory.store.candidates import check_whole as check_whole_version
 from modelfactory.store.copying import copy_version
 from modelfactory.store.forgetting import Forgotten, forget
 from modelfactory.store.groups import read_groups
@@ -30,7 +33,7 @@ from modelfactory.store.rewriting import write_without
 from modelfactory.store.store import Store
 from modelfactory.store.tombstones import are_forgotten, forgotten_at
 from modelfactory.store.verifying import verify_store
-from modelfactory.store.versions import stage_version
+from modelfactory.store.versions import hold_back, publish_candidate, stage_version
 from modelfactory.training.encoding import EncodedModel
 
 TEXT = {"who": pa.string()}
@@ -291,6 +294,60 @@ def test_what_does_not_fit_is_told(store: Store) -> None:
     assert manifest_of(store).forgotten == []
 
 
+# What was held back ---------------------------------------------------------------------------------------------------
+
+
+def hold_back_one(store: Store, *groups: Group) -> None:
+    """Keep the next version as the candidate."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(model_samples, "publish_version", lambda *given: hold_back(*given, ["it is worse"]))
+        publish(store, "f", TEXT, groups)
+
+
+def candidate_in(store: Store) -> VersionRecord:
+    candidate = candidate_of(store, "f", store.manifest("f"))
+    assert candidate is not None
+    return candidate.version
+
+
+def test_the_candidate_loses_the_group_too_and_can_still_be_published(any_store: Store) -> None:
+    publish_two(any_store)
+    hold_back_one(any_store, *trained(*TOLD, number=3))
+    found = delete(any_store, who="customer-bob")
+    assert [(loss.version.number, loss.held_back, loss.models) for loss in found.losses] == [
+        (1, False, 1),
+        (2, False, 0),
+        (3, True, 1),
+    ]
+    assert "customer-bob" not in text_of(any_store)
+    assert manifest_of(any_store).forgotten[0].versions == [1, 2]
+    assert set(models_in(any_store, candidate_in(any_store))) == {(who,) for who in TOLD if who != "customer-bob"}
+    with any_store.locked("f"):
+        assert publish_candidate(any_store, "f").current == 3
+    check_whole(any_store)
+
+
+def test_a_group_of_the_candidate_alone_leaves_a_tombstone(store: Store) -> None:
+    publish(store, "f", TEXT, trained(*TOLD[1:]))
+    hold_back_one(store, *trained(*TOLD, number=2))
+    versions = manifest_of(store).versions
+    delete(store, who="customer-anna")
+    assert manifest_of(store).versions == versions
+    assert (manifest_of(store).forgotten[0].versions, manifest_of(store).forgotten[0].groups) == ([], 1)
+    assert "customer-anna" not in text_of(store)
+    check_whole(store)
+
+
+def test_a_family_that_was_never_published_forgets_what_was_held_back(store: Store) -> None:
+    hold_back_one(store, *trained(*TOLD))
+    delete(store, who="customer-anna")
+    assert "customer-anna" not in text_of(store)
+    assert store.manifest("f") is None
+    with store.locked("f"):
+        assert publish_candidate(store, "f").current == 1
+    check_whole(store)
+
+
 # Tombstones -----------------------------------------------------------------------------------------------------------
 
 
@@ -493,6 +550,9 @@ def forgotten_until(store: Store, steps: int, family: str = "f") -> list[str]:
 def old_or_new(store: Store, before: Manifest, old: Mapping[int, Mapping[Any, bytes]]) -> bool:
     """Check that a manifest and all it names are as they were, or all without the group; return whether they are."""
     assert verify_store(store).damages == ()
+    candidate = candidate_of(store, "f", store.manifest("f"))
+    if candidate is not None:
+        assert len(models_in(store, candidate.version)) == len(keys_in(store, candidate.version))
     after = manifest_of(store)
     if after == before:
         assert {v.number: models_in(store, v) for v in after.versions} == old
@@ -507,6 +567,7 @@ def old_or_new(store: Store, before: Manifest, old: Mapping[int, Mapping[Any, by
 def test_killed_at_any_step_all_is_as_it_was_or_all_is_done(tmp_path: Path) -> None:
     whole = Store(tmp_path / "whole")
     publish_two(whole)
+    hold_back_one(whole, *trained(*TOLD, number=3))
     before = manifest_of(whole)
     old = {v.number: models_in(whole, v) for v in before.versions}
     steps, outcomes = 0, []
@@ -519,10 +580,12 @@ def test_killed_at_any_step_all_is_as_it_was_or_all_is_done(tmp_path: Path) -> N
                 delete(store, run_id="forget2", who="customer-bob")
             case 1:
                 prune(store, "f", keep=5, delete=True)
+                check_whole_version(store, "f", candidate_in(store))
             case _:
                 publish(store, "f", TEXT, trained("customer-cleo", number=3))
         check_whole(store)
-        assert ("customer-bob" in text_of(store)) is (steps % 3 > 0 and not outcomes[-1])
+        assert outcomes[-1] <= ("customer-bob" not in text_of(store))
+        assert steps % 3 or "customer-bob" not in text_of(store)
         if len(done) < steps:
             break
         steps += 1
