@@ -53,6 +53,7 @@ class Code(StrEnum):
     EMPTY_INPUT = "MF304"
     SPARK_SQL = "MF305"
     NULL_KEY = "MF306"
+    FORGOTTEN = "MF307"
     NO_JAVA = "MF401"
     SPARK_SESSION = "MF402"
     STORE = "MF403"

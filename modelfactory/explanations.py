@@ -233,6 +233,12 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "`null_keys: skip` gives such groups the outcome `null_key`, and `null_keys: group` trains them like any "
             "other.",
         ),
+        Code.FORGOTTEN: Explanation(
+            "The input has rows of a group that was forgotten; a warning.",
+            "`mf forget` removes a group from the store and not from the input, and a build trains whatever the input "
+            "has. Delete the rows where they come from, or leave them out by `where`, and forget the group once more. "
+            "With `--warn-error` such a family is not built.",
+        ),
         Code.NO_JAVA: Explanation(
             "There is no Java, or it is too old.",
             "Spark needs Java 17 or later: set `JAVA_HOME`, put `java` on the path, or install the extra `java` of "

@@ -90,6 +90,7 @@ def write_details(console: Console, details: FamilyDetails, *, as_json: bool, no
                 }
                 for version in details.versions
             ],
+            "forgotten": [stone.model_dump(mode="json", exclude={"salt", "keys"}) for stone in details.forgotten],
         }
         console.data(json.dumps(document, default=str, ensure_ascii=False))
     else:

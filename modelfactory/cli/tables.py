@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelfactory.commands.inspect import STATUS_ORDER, FamilyDetails, FamilyListing, better_than_baseline
+from modelfactory.diagnostics import counted
 from modelfactory.plan.outcomes import FAULTS, SERVED
 
 if TYPE_CHECKING:
@@ -165,11 +166,17 @@ def _with_baseline(row: dict[str, Any], name: str) -> str:
 
 
 def show_tables(details: FamilyDetails, *, now: datetime, width: int) -> list[Table]:
-    """Return the tables of `mf show`: the definition with provenance, and the versions."""
+    """Return the tables of `mf show`: the definition with provenance, the versions, and what was forgotten."""
     definition = framed("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
         definition.add_row(value.key, plain(value.value), "\n".join(value.origins))
-    return [definition, _versions(details, now, width)] if details.versions else [definition]
+    if not details.versions:
+        return [definition]
+    tables = [definition, _versions(details, now, width)]
+    if details.forgotten:
+        groups, last = sum(stone.groups for stone in details.forgotten), details.forgotten[-1].forgotten_at
+        tables.append(key_values([("forgotten", f"{counted(groups, 'group')}, the last on {last[:10]}")]))
+    return tables
 
 
 def _versions(details: FamilyDetails, now: datetime, width: int) -> Table:

@@ -1,4 +1,4 @@
-"""What was pruned, and how two versions differ: for a terminal, in Markdown and as JSON."""
+"""What was pruned or forgotten, and how two versions differ: for a terminal, in Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_c
 from modelfactory.cli.tables import fitting, framed, number, short_commit, size
 from modelfactory.commands.candidates import CandidateDetails
 from modelfactory.commands.events import json_value
+from modelfactory.commands.forgetting import Forgetting
 from modelfactory.commands.history import Pruning, VersionComparison
 from modelfactory.diagnostics import counted
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
+    from modelfactory.store.forgetting import Loss
     from modelfactory.store.group_changes import GroupChanges, MetricChange, MovedGroup
 
 SCHEMA = 1
@@ -101,6 +103,101 @@ def _numbers(versions: Sequence[VersionRecord]) -> str:
         else:
             runs.append([version.number])
     return ", ".join(f"v{run[0]}" if len(run) == 1 else f"v{run[0]}-v{run[-1]}" for run in runs)
+
+
+# Forgetting -----------------------------------------------------------------------------------------------------------
+
+
+def forget_table(found: Forgetting, *, width: int) -> Table:
+    """Return the table of `mf forget`: what each version loses."""
+    rows = [
+        [
+            f"v{loss.version.number}{_kind(loss, found.current)}",
+            f"{loss.groups:,}",
+            f"{loss.models:,}",
+            loss.version.published_at[:16].replace("T", " "),
+        ]
+        for loss in found.forgotten.losses
+    ]
+    return fitting(("version", "groups", "models", "trained"), rows, width=width, first=[3], whole=[0, 1, 2])
+
+
+def _kind(loss: Loss, current: int | None) -> str:
+    return " candidate" if loss.held_back else " current" if loss.version.number == current else ""
+
+
+def forget_summary(found: Forgetting) -> Iterator[str]:
+    """Yield lines that say what was forgotten, or would be, what stays all the same, and what is to be done."""
+    done = found.forgotten
+    for columns, numbers in _by_columns(done.others):
+        yield f"left as they are, since their groups are by {columns}: {numbers}"
+    if done.losses:
+        groups, models = counted(done.groups, "group"), counted(done.models, "model")
+        what = f"{groups} and {models} of {counted(len(done.losses), 'version')}"
+        yield f"deleted {what}" if found.deleted else f"{what} would go"
+    else:
+        when = f" any more; they were forgotten on {done.earlier[:10]}" if done.earlier else ""
+        yield f"no version has such groups{when}"
+    if done.leftovers:
+        also = f"{counted(len(done.leftovers), 'leftover')} of builds that died, which may hold them too"
+        yield f"deleted {also}" if found.deleted else f"{also}, would go"
+    if done.losses:
+        yield from _stays(found)
+    if not found.deleted and (done.losses or done.leftovers):
+        yield "nothing was deleted: `--delete` does it, and nothing brings it back"
+
+
+def _stays(found: Forgetting) -> Iterator[str]:
+    """Yield what has learned from the groups, or may have, and is not touched."""
+    if found.global_models:
+        numbers = ", ".join(f"v{number}" for number in found.global_models)
+        yield f"the global model was fitted on their rows too, and stays: {numbers}"
+    if found.fallbacks:
+        yield f"so were the models of families that stand in, and stay: {', '.join(found.fallbacks)}"
+    if found.families:
+        yield f"other families have groups by the same columns: {', '.join(found.families)}"
+    yield "the input is not touched: a build trains the groups again if it has rows of them"
+
+
+def _by_columns(versions: Sequence[VersionRecord]) -> Iterator[tuple[str, str]]:
+    """Yield group columns and the versions that have them."""
+    by: dict[str, list[VersionRecord]] = {}
+    for version in versions:
+        by.setdefault(", ".join(f"`{name}`" for name in version.group_by), []).append(version)
+    for columns, those in by.items():
+        yield columns, _numbers(those)
+
+
+def forget_json(found: Forgetting) -> str:
+    """Write what was forgotten as a JSON document."""
+    done = found.forgotten
+    document = {
+        "schema": SCHEMA,
+        "family": done.family,
+        "columns": list(done.key),
+        "deleted": found.deleted,
+        "run_id": found.run_id if found.deleted else None,
+        "groups": done.groups,
+        "models": done.models,
+        "versions": [
+            {
+                "number": loss.version.number,
+                "candidate": loss.held_back,
+                "groups": loss.groups,
+                "models": loss.models,
+            }
+            for loss in done.losses
+        ],
+        "forgotten_before": done.earlier,
+        "other_versions": [version.number for version in done.others],
+        "leftovers": list(done.leftovers),
+        "stays": {
+            "global_models": list(found.global_models),
+            "fallbacks": list(found.fallbacks),
+            "families": list(found.families),
+        },
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 # Two versions ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Commands on versions that are there: publish, rollback, prune."""
+"""Commands on versions that are there: publish, rollback, prune, forget."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     command(app, panel="Versions")(publish)
     command(app, panel="Versions")(rollback)
     command(app, panel="Versions")(prune)
+    command(app, panel="Versions")(forget)
 
 
 def publish(
@@ -93,3 +94,34 @@ def prune(
         call.console.error(error)
     if found.errors:
         raise typer.Exit(max(error.exit_code for error in found.errors))
+
+
+def forget(
+    call: Invocation,
+    family: FamilyName,
+    key: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="COLUMN=VALUE...",
+            help="The group's key, once per column; of some columns alone, all groups with these values.",
+        ),
+    ],
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete; without it, only what would be deleted is listed.")
+    ] = False,
+    output: Annotated[ShowOutput, typer.Option("--output", "-o", help="What to write.")] = ShowOutput.TEXT,
+) -> None:
+    """List the rows and models of a group in all versions of a family, and delete them for good with --delete.
+
+    What stays is that something was forgotten, and not what.
+    """
+    from modelfactory.cli.version_text import forget_json, forget_summary, forget_table
+    from modelfactory.commands.forgetting import forget_groups
+
+    found = forget_groups(call.options, family, key, delete=delete)
+    if output == ShowOutput.JSON:
+        call.console.data(forget_json(found))
+    elif found.forgotten.losses:
+        call.console.table(forget_table(found, width=call.console.out.width))
+    for line in forget_summary(found):
+        call.console.note(line)

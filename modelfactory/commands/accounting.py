@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
 from modelfactory.spark.training import Outcomes
-from modelfactory.store.groups import GROUP_TYPES
+from modelfactory.store.groups import GROUP_TYPES, metric_quantiles, statuses
 from modelfactory.store.manifest import Quantiles
 
 _KIND, _ROW = "_mf_kind", "_mf_row"
@@ -243,15 +242,7 @@ def _one_chunk(column: Any, kind: pa.DataType) -> pa.Array:
 
 def quantiles(step: TrainStep, groups: pa.Table, name: str) -> dict[str, Quantiles]:
     """Return the distribution over groups of each metric in the map column `name`, in the order of the definition."""
-    result = {}
-    maps = _one_chunk(groups[name], _METRICS)
-    for metric in step.fit.evaluation.metrics if step.fit.evaluation else ():
-        values = maps.items.filter(pc.equal(maps.keys, metric))
-        if len(values):
-            low, q25, median, q75, high = pc.quantile(values, q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
-            if all(math.isfinite(v) for v in (low, high)):
-                result[metric] = Quantiles(count=len(values), min=low, q25=q25, median=median, q75=q75, max=high)
-    return result
+    return metric_quantiles(groups, name, step.fit.evaluation.metrics if step.fit.evaluation else ())
 
 
 def data_fingerprint(found: CensusTable) -> str:
@@ -264,18 +255,6 @@ def data_fingerprint(found: CensusTable) -> str:
     digest.update(np.diff(ends).tobytes())
     digest.update(letters[ends[0] : ends[-1]])
     return digest.hexdigest()
-
-
-def statuses(status: pa.ChunkedArray) -> dict[str, int]:
-    """Return the count of groups by status, in the order of the closed list."""
-    counted = counted_texts(status)
-    return {str(status): counted[status] for status in Status if status in counted}
-
-
-def counted_texts(column: pa.ChunkedArray) -> dict[str, int]:
-    """Return how often each text of a column is there."""
-    counts = column.drop_null().value_counts().to_pylist()
-    return {row["values"]: row["counts"] for row in counts}
 
 
 def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:

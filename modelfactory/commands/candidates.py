@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelfactory.commands.history import VersionComparison, compared, store_with
-from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.history import VersionComparison, compared, project_with
+from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.store.candidates import Candidate, candidate_of, no_candidate
 from modelfactory.store.manifest import Manifest
 from modelfactory.store.versions import publish_candidate
@@ -36,7 +36,7 @@ def show_candidate(options: ProjectOptions, family: str) -> CandidateDetails:
     Raises:
         InputError: there is no such family, or it has no candidate.
     """
-    store = store_with(options, family)
+    store = store_of(project_with(options, family))
     manifest = store.manifest(family)
     candidate = candidate_of(store, family, manifest)
     if candidate is None:
@@ -59,7 +59,7 @@ def publish(options: ProjectOptions, family: str) -> Manifest:
         InputError: there is no such family, it has no candidate, or files of that are missing.
         StoreLocked: a build of the family is under way, or came first.
     """
-    store = store_with(options, family)
+    store = store_of(project_with(options, family))
     if candidate_of(store, family, store.manifest(family)) is None:
         raise no_candidate(family)
     with store.locked(family):

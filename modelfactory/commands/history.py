@@ -11,16 +11,16 @@ from modelfactory.commands.review import ReviewedChange, known_of
 from modelfactory.commands.workspace import Workspace, no_family, read_project
 from modelfactory.diagnostics import Code, InputError, MfError, input_error
 from modelfactory.plan.comparing import compare
+from modelfactory.project.loading import Project
 from modelfactory.store.history import Pruned, Rollback, manifests_of, prune, published, rollback, version_of
 from modelfactory.store.manifest import VersionRecord
-from modelfactory.store.store import Store
 
 if TYPE_CHECKING:
     from modelfactory.store.group_changes import GroupChanges
 
 
-def store_with(options: ProjectOptions, family: str) -> Store:
-    """Return the project's store, in which a family is to be found; its classes and SQL do not matter.
+def project_with(options: ProjectOptions, family: str) -> Project:
+    """Return the project if it or its store has a family; classes and SQL do not matter.
 
     Raises:
         InputError: the project's files have mistakes, or neither project nor store know the family.
@@ -28,11 +28,10 @@ def store_with(options: ProjectOptions, family: str) -> Store:
     read = read_project(options)
     if read.refused:
         raise InputError(*read.mistakes)
-    store = store_of(read.project)
     declared = [declared.name for declared in read.project.families]
-    if family not in declared and family not in store.place.folders(""):
+    if family not in declared and family not in store_of(read.project).place.folders(""):
         raise no_family(family, declared)
-    return store
+    return read.project
 
 
 # Rolling back ---------------------------------------------------------------------------------------------------------
@@ -51,7 +50,7 @@ def roll_back(options: ProjectOptions, family: str, to: int, *, dry_run: bool = 
         InputError: there is no such family or version, or its files are not whole.
         StoreLocked: a build of the family is under way, or came first.
     """
-    return rollback(store_with(options, family), family, to, dry_run=dry_run)
+    return rollback(store_of(project_with(options, family)), family, to, dry_run=dry_run)
 
 
 # Pruning --------------------------------------------------------------------------------------------------------------
@@ -168,7 +167,7 @@ def compare_versions(options: ProjectOptions, family: str, old: int, new: int) -
         InputError: there is no such family or version, the versions are grouped by other columns, or a group table
             cannot be read.
     """
-    store = store_with(options, family)
+    store = store_of(project_with(options, family))
     manifest = published(store, family)
     before, after = version_of(manifest, old), version_of(manifest, new)
     if set(before.group_by) != set(after.group_by):

@@ -19,7 +19,7 @@ from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
 from modelfactory.store.candidates import candidate_of, no_candidate
 from modelfactory.store.history import published, version_of
-from modelfactory.store.manifest import VersionRecord
+from modelfactory.store.manifest import Manifest, TombstoneRecord, VersionRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -210,6 +210,7 @@ class FamilyDetails:
     values: tuple[WrittenKey, ...]
     versions: tuple[VersionRecord, ...]
     current: int | None
+    forgotten: tuple[TombstoneRecord, ...] = ()
 
     @property
     def definition_changed(self) -> dict[int, bool | None]:
@@ -234,6 +235,7 @@ def show_family(workspace: Workspace, name: str) -> FamilyDetails:
         values=tuple(_written(family)),
         versions=versions,
         current=manifest.current if manifest else None,
+        forgotten=tuple(manifest.forgotten) if manifest else (),
     )
 
 
@@ -306,15 +308,30 @@ def show_group(workspace: Workspace, name: str, key: Sequence[str], *, candidate
     missing = [column for column in version.group_by if column not in wanted]
     if missing:
         raise input_error(Code.BAD_OPTION, f"the group's `{missing[0]}` is missing", help=f"--group {missing[0]}=…")
-    row = find_group(read_groups(workspace.store.files(name, version, "groups")), wanted)
+    groups = read_groups(workspace.store.files(name, version, "groups"))
+    row = find_group(groups, wanted)
     if row is None:
         shown = ", ".join(f"{column} = {value}" for column, value in wanted.items())
+        when = _forgotten_on(workspace.store.manifest(name), groups, wanted)
         raise input_error(
             Code.BAD_OPTION,
-            f"family `{name}` has no group with {shown}",
+            f"family `{name}` has no group with {shown}" + (f"; it was forgotten on {when}" if when else ""),
             help=f"`mf ls --groups {name}` lists them",
         )
     return row
+
+
+def _forgotten_on(manifest: Manifest | None, groups: pa.Table, key: Mapping[str, str]) -> str | None:
+    """Return the day on which a group was forgotten, if it was."""
+    from modelfactory.store.keys import KeyTypeDiffers, typed
+    from modelfactory.store.tombstones import forgotten_at
+
+    try:
+        columns = {name: typed(text, groups.schema.field(name).type) for name, text in key.items()}
+    except KeyTypeDiffers:
+        return None
+    when = forgotten_at(manifest.forgotten if manifest else (), columns)
+    return when[:10] if when else None
 
 
 STATUS_ORDER = tuple(str(status) for status in Status)

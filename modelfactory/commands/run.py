@@ -35,8 +35,7 @@ class Run:
 
 def start_run(root: Path) -> Run:
     """Name a new run of the project in `root`."""
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    target = root / "target"
+    run_id, target = new_run_id(), root / "target"
     return Run(
         run_id=run_id,
         artefacts=target / "runs" / run_id,
@@ -51,6 +50,11 @@ def start_run(root: Path) -> Run:
             },
         },
     )
+
+
+def new_run_id() -> str:
+    """Return a name that no other run has, sortable by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _git_commit(root: Path) -> str | None:

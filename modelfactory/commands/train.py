@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory import __version__
-from modelfactory.commands.accounting import counted_texts, faults, group_table, quantiles, refusal, statuses
+from modelfactory.commands.accounting import faults, group_table, quantiles, refusal
 from modelfactory.commands.counting import Censuses, census_of
 from modelfactory.commands.former import standing
 from modelfactory.commands.global_model import fault_of, known_to_any, without_global_model
 from modelfactory.commands.report import FamilyResult, Reporter
+from modelfactory.commands.returning import warn_of_returned
 from modelfactory.commands.run import Run
 from modelfactory.commands.scope import Scope
 from modelfactory.commands.work import Work, work_of
@@ -30,6 +31,7 @@ from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import GLOBAL_FOLDER, MODELS_FOLDER, Outcomes, Scratch, train_groups
+from modelfactory.store.groups import counted_texts, statuses
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, GlobalModelRecord, MeaningRecord, VersionRecord
 from modelfactory.store.versions import Staging, hold_back, next_number, publish_version, stage_version
 
@@ -72,6 +74,7 @@ def train_family(
     clock = _Clock()
     store.check_unlocked(step.family)
     found = census_of(step, family, censuses, workspace.environ, go_on)
+    warn_of_returned(store, step, found, reporter)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
     work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope)

@@ -15,7 +15,7 @@ from modelfactory.commands.former import Former, former_of
 from modelfactory.commands.scope import Scope
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.fingerprint import plain
-from modelfactory.plan.outcomes import FAULTS, SERVED
+from modelfactory.plan.outcomes import FAULTS, SERVED, rows_of_digest
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -64,7 +64,8 @@ class Work:
             now = held_back.version if held_back else None
         else:
             now = store.current(family)
-        if (now and now.run_id) != (self.former.version and self.former.version.run_id):
+        # Where groups were forgotten, it is the same version in other files.
+        if (now and now.files) != (self.former.version and self.former.version.files):
             raise overtaken(family)
 
 
@@ -181,7 +182,7 @@ def _more_without_label(former: Former, found: CensusTable) -> int:
     """Return how many more rows without a label some groups have than they had."""
     rows = former.groups.take(pa.array(former.place))
     had = sum(
-        n_rows - int(digest.partition("-")[0], 16)
+        n_rows - rows_of_digest(digest)
         for n_rows, digest in zip(rows["n_rows"].to_pylist(), rows["data_digest"].to_pylist(), strict=True)
     )
     now: int = (found.census.n_rows - found.census.n_usable).sum()

@@ -94,6 +94,11 @@ def digest_text(n: int, high: int, low: int) -> str:
     return f"{n:X}-{high:X}-{low:X}"
 
 
+def rows_of_digest(digest: str) -> int:
+    """Return how many usable rows a group has, out of its digest."""
+    return int(digest.partition("-")[0], 16)
+
+
 GROUP_COLUMNS = (
     "status",
     "n_rows",

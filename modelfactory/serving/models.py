@@ -28,6 +28,7 @@ from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.store.models import ModelTable, open_models
 from modelfactory.store.store import Store
+from modelfactory.store.tombstones import forgotten_at
 
 Index = npt.NDArray[np.int64]
 _LARGEST = 2**63
@@ -150,6 +151,17 @@ class VersionModels:
             KeyTypeDiffers: a value is of another kind than its column.
         """
         return int(self._index.places([_column(key[name]) for name in self.keys])[0])
+
+    def forgotten_at(self, key: Mapping[str, Any]) -> str | None:
+        """Return when the group of a key was removed on request, as ISO 8601; None if it never was.
+
+        Args:
+            key: a value for each group column.
+
+        Raises:
+            KeyTypeDiffers: a value is in no column.
+        """
+        return forgotten_at(self._manifest.forgotten, {name: _column(key[name]) for name in self.keys})
 
     def load(self, group: int) -> Any:
         """Return the model of a group that has one.
@@ -276,7 +288,8 @@ class VersionModels:
         return [self.groups[name].take(pa.array(groups)) for name in self.keys]
 
     def _loaded_as(self, group: int) -> Any:
-        return type(self).__name__, self.family, self.record.run_id, group
+        # Where groups are forgotten, a version is written anew into another folder, and its groups have other places.
+        return type(self).__name__, self.family, self.record.run_id, *sorted(self.record.folders), group
 
     def _loaded_anew(self, stored: StoredModel) -> Any:
         with silenced_mismatch(allowed=self._trust.version_mismatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,16 @@ _VERSIONS_KEPT = 32
 """Versions of which a store keeps the keys; a server that lives long sees many."""
 _SHOWN = 80
 """Characters of a value that a message shows."""
+FORGOTTEN = "forgotten"
+"""Why a group has no model that was removed on request; of rows that are scored, such a group is unseen."""
 
 
 class NoModel(LookupError):
     """A group has no model.
 
     Attributes:
-        reason: why: `unseen`, or the status of the group, such as `too_few_rows`.
+        reason: why: `unseen`, `forgotten` if it was removed on request, or the status of the group, such as
+            `too_few_rows`.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -54,7 +57,7 @@ class ModelStore:
         self._store = store
         self._trust = trust
         self._loaded = LoadedModels(cache_bytes)
-        self._opened: LRUCache[tuple[str, str], VersionModels] = LRUCache(_VERSIONS_KEPT)
+        self._opened: LRUCache[tuple[str, str, int], VersionModels] = LRUCache(_VERSIONS_KEPT)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -93,7 +96,7 @@ class ModelStore:
         return input_error(Code.NOT_BUILT, f"no family was ever published at {place.shown()}", help=near)
 
     def _models(self, manifest: Manifest, record: VersionRecord) -> VersionModels:
-        key = (manifest.family, record.run_id)
+        key = (manifest.family, record.run_id, len(manifest.forgotten))  # forgetting moves the files of versions
         with self._lock:
             if key not in self._opened:
                 self._opened[key] = VersionModels(self._store, manifest, record, self._trust, self._loaded)
@@ -182,10 +185,19 @@ class Family:
         except KeyTypeDiffers as error:
             raise key_differs(self._models, {name: type(value).__name__ for name, value in key.items()}) from error
         if group < 0 or not self._models.has_model[group]:
-            reason = str(Reason.UNSEEN) if group < 0 else self._models.groups["status"][group].as_py()
-            shown = ", ".join(f"{name}={shortened(str(value), _SHOWN)}" for name, value in key.items())
-            raise NoModel(f"the group {shown} of `{self.name}` v{self.number} has no model: {reason}", reason)
+            raise self._no_model(key, group)
         return self._models.load(group)
+
+    def _no_model(self, key: Mapping[str, Any], group: int) -> NoModel:
+        when = self._models.forgotten_at(key) if group < 0 else None
+        if group >= 0:
+            reason = why = str(self._models.groups["status"][group].as_py())
+        elif when is None:
+            reason = why = str(Reason.UNSEEN)
+        else:
+            reason, why = FORGOTTEN, f"{FORGOTTEN} on {when[:10]}"
+        shown = ", ".join(f"{name}={shortened(str(value), _SHOWN)}" for name, value in key.items())
+        return NoModel(f"the group {shown} of `{self.name}` v{self.number} has no model: {why}", reason)
 
     def models(self) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield the key and the fitted estimator of every group that has one, in no order.

@@ -44,7 +44,7 @@ def copy_version(
         kept.append(record.model_copy(update={"files": files}))
     folder = to / manifest.family
     folder.mkdir(parents=True, exist_ok=True)
-    cut = Manifest(family=manifest.family, current=version.number, versions=kept)
+    cut = Manifest(family=manifest.family, current=version.number, versions=kept, forgotten=manifest.forgotten)
     replace_file(folder / MANIFEST, manifest_text(cut))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.costs import Measured
-from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME
+from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME, Status
+from modelfactory.store.keys import KeyTypeDiffers, rows_with
+from modelfactory.store.manifest import Quantiles
 
 _METRICS = pa.map_(pa.string(), pa.float64())
 GROUP_TYPES: Mapping[str, pa.DataType] = {
@@ -90,23 +93,47 @@ def read_measured(files: Sequence[Any]) -> Measured | None:
     return Measured(**found)
 
 
+def statuses(status: pa.ChunkedArray) -> dict[str, int]:
+    """Return the count of groups by status, in the order of the closed list."""
+    counted = counted_texts(status)
+    return {str(status): counted[status] for status in Status if status in counted}
+
+
+def counted_texts(column: pa.ChunkedArray) -> dict[str, int]:
+    """Return how often each text of a column is there."""
+    counts = column.drop_null().value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in counts}
+
+
+def metric_quantiles(groups: pa.Table, name: str, metrics: Iterable[str]) -> dict[str, Quantiles]:
+    """Return the distribution over groups of metrics, in their order; of those that a group has and that are finite.
+
+    Args:
+        groups: a group table.
+        name: `metrics` or `baseline`.
+        metrics: which.
+    """
+    result = {}
+    maps = groups[name].combine_chunks()
+    for metric in metrics:
+        values = maps.items.filter(pc.equal(maps.keys, metric))
+        if len(values):
+            low, q25, median, q75, high = pc.quantile(values, q=[0, 0.25, 0.5, 0.75, 1]).to_pylist()
+            if all(math.isfinite(v) for v in (low, high)):
+                result[metric] = Quantiles(count=len(values), min=low, q25=q25, median=median, q75=q75, max=high)
+    return result
+
+
 def find_group(table: pa.Table, key: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the row of a group, or None; the word `null` stands for a null key.
+    """Return the row of a group, or None.
 
     Args:
         table: a group table.
-        key: the values of its group columns as text.
+        key: the values of its group columns as text, as `keys.typed` reads them.
     """
-    for column, text in key.items():
-        kind = table[column].type
-        if text == "null":
-            mask = pc.is_null(table[column])
-        else:
-            try:
-                value = pa.scalar(text).cast(kind)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return None
-            mask = pc.equal(table[column], value)
-        table = table.filter(mask)
-    rows = table.to_pylist(maps_as_pydicts="strict")
+    try:
+        found = rows_with(table, key)[:1]
+    except KeyTypeDiffers:
+        return None
+    rows = table.take(pa.array(found)).to_pylist(maps_as_pydicts="strict")
     return rows[0] if rows else None

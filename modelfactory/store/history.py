@@ -106,7 +106,7 @@ def rollback(store: Store, family: str, to: int, *, dry_run: bool = False) -> Ro
         former = store.place.edition(f"{family}/{MANIFEST}")
         done = _rolled_back(store, family, to)  # as it is under the hold
         if done.changed:
-            _replace(store, family, done.manifest, former)
+            replace_manifest(store, family, done.manifest, former)
     return done
 
 
@@ -220,7 +220,7 @@ def prune(
         if plan is None:
             return Pruned(family)
         for name, manifest in plan.manifests.items():
-            _replace(store, name, manifest, editions[name])
+            replace_manifest(store, name, manifest, editions[name])
         for folder in plan.folders:
             store.place.remove(folder)
         stuck = [f for f in plan.folders if store.place.folders(f) or store.place.files(f)]
@@ -280,16 +280,16 @@ def _plan(
         name: _only(manifest, _with_needed(manifest, {manifest.current, manifest.highest}))
         for name, manifest in former.items()
     }
-    pinned = _named(others).keys() | _named(pointers).keys()
-    reasons = _reasons(counts, keep, named=[v.number for v in counts.versions if _folders(family, v) & pinned])
-    stays = pinned | _named({family: _only(counts, reasons)}).keys()
+    pinned = named_folders(others).keys() | named_folders(pointers).keys()
+    reasons = _reasons(counts, keep, named=[v.number for v in counts.versions if folders_of(family, v) & pinned])
+    stays = pinned | named_folders({family: _only(counts, reasons)}).keys()
     before = {family: counts, **former}
     after = {
-        name: _only(manifest, [v.number for v in manifest.versions if _folders(name, v) <= stays])
+        name: _only(manifest, [v.number for v in manifest.versions if folders_of(name, v) <= stays])
         for name, manifest in before.items()
     }
-    gone = {folder: version for folder, version in _named(before).items() if folder not in stays}
-    known = _named(manifests)
+    gone = {folder: version for folder, version in named_folders(before).items() if folder not in stays}
+    known = named_folders(manifests)
     left = [
         path
         for name in names
@@ -339,19 +339,34 @@ def _only(manifest: Manifest, numbers: Collection[int]) -> Manifest:
     return manifest.model_copy(update={"versions": [v for v in manifest.versions if v.number in numbers]})
 
 
-def _named(manifests: Mapping[str, Manifest]) -> dict[str, VersionRecord]:
+def named_folders(manifests: Mapping[str, Manifest]) -> dict[str, VersionRecord]:
     """Return the versions that manifests name, by folder."""
     versions = [(name, version) for name, manifest in manifests.items() for version in manifest.versions]
-    return {folder: version for name, version in versions for folder in _folders(name, version)}
+    return {folder: version for name, version in versions for folder in folders_of(name, version)}
 
 
-def _folders(name: str, version: VersionRecord) -> set[str]:
+def folders_of(name: str, version: VersionRecord) -> set[str]:
     """Return the folder of a version that a manifest names, relative to the store; none if it has no files."""
     return {f"{version.folder(name)}/{folder}" for folder in version.folders}
 
 
-def _replace(store: Store, family: str, manifest: Manifest, former: Edition | None) -> None:
+def replace_manifest(
+    store: Store, family: str, manifest: Manifest, former: Edition | None, *, lost: str = "nothing was changed"
+) -> None:
+    """Replace a manifest in one step; needs a hold on the family.
+
+    Args:
+        store: the store.
+        family: name of its folder.
+        manifest: what is to stand there.
+        former: what stood there when it was read.
+        lost: what came of it if another has replaced it since.
+
+    Raises:
+        StoreLocked: another has.
+        InputError: the store cannot be written.
+    """
     try:
         store.place.replace(f"{family}/{MANIFEST}", manifest_text(manifest).encode(), former)
     except Conflict as error:
-        raise overtaken(family, "nothing was changed") from error
+        raise overtaken(family, lost) from error

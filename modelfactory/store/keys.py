@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -156,3 +160,83 @@ def _is_moment(kind: pa.DataType) -> bool:
 
 def _has_zone(kind: pa.DataType) -> bool:
     return bool(t.is_timestamp(kind) and kind.tz is not None)
+
+
+# Keys as text ---------------------------------------------------------------------------------------------------------
+
+
+def rows_with(table: pa.Table, key: Mapping[str, str]) -> Index:
+    """Return the rows of a table that have a key which was written as text, shape (n,).
+
+    Args:
+        table: a table with the group columns.
+        key: values of group columns, of all or of some; see `typed`.
+
+    Raises:
+        KeyTypeDiffers: a text is no value of its column's type.
+    """
+    same = np.ones(len(table), dtype=bool)
+    for name, text in key.items():
+        own, value = _plain(table[name]), _plain(typed(text, table.schema.field(name).type))[0]
+        equal = pc.equal(own, value) if value.is_valid else pc.is_null(own)
+        same &= pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(same)
+
+
+def typed(text: str, kind: pa.DataType) -> pa.Array:
+    """Return a value that was written as text, as a column of one row.
+
+    Args:
+        text: the value; the word `null` stands for null, and a moment without a zone is in UTC.
+        kind: the column's type.
+
+    Raises:
+        KeyTypeDiffers: the text is no value of that type.
+    """
+    if text == "null":
+        return pa.nulls(1, kind)
+    kind = kind.value_type if t.is_dictionary(kind) else kind
+    given = pa.array([text])
+    try:
+        return given.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        if _has_zone(kind):
+            with suppress(pa.ArrowInvalid):
+                return pc.assume_timezone(given.cast(pa.timestamp(kind.unit)), "UTC").cast(kind)
+        raise KeyTypeDiffers(f"`{text}` is no value of type {kind}") from error
+
+
+def key_texts(columns: Sequence[pa.Array]) -> list[str]:
+    """Write keys as text such that keys that are found by each other are written alike, whatever their types.
+
+    Args:
+        columns: the group columns, at least one, each of shape (n,).
+
+    Returns:
+        One text for each key.
+    """
+    return [json.dumps(key) for key in zip(*map(_written, columns), strict=True)]
+
+
+def _written(column: pa.Array) -> Iterator[Any]:
+    """Yield each value as text behind the kin of its type, None for null."""
+    column = _plain(column)
+    kind = column.type
+    if _is_number(kind):
+        return (None if v is None else ["number", _digits(v)] for v in column.to_pylist())
+    if _is_moment(kind):
+        kin = "instant" if _has_zone(kind) else "moment"
+        moments = column if t.is_timestamp(kind) else column.cast(pa.timestamp("us"))
+        scale = 1 if moments.type.unit == "ns" else 1000
+        return (None if v is None else [kin, str(v * scale)] for v in moments.cast(pa.int64()).to_pylist())
+    if t.is_boolean(kind) or t.is_string(kind):
+        return (None if v is None else [str(kind), str(v)] for v in column.to_pylist())
+    return (None if v is None else [str(kind), v.hex() if isinstance(v, bytes) else str(v)] for v in column.to_pylist())
+
+
+def _digits(value: Any) -> str:
+    """Write a number as digits: the same for 17, 17.0 and Decimal("17.00")."""
+    if isinstance(value, int):
+        return str(value)
+    digits = format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits

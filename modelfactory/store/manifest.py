@@ -201,11 +201,36 @@ class VersionRecord(Record):
         return sum(file.bytes for file in self.files)
 
 
+class TombstoneRecord(Record):
+    """That groups were forgotten, and not what they were: who asks for one by its key is told.
+
+    Attributes:
+        run_id: the run that removed them.
+        forgotten_at: when, as ISO 8601 in UTC.
+        columns: the group columns by which they were named: all, or some.
+        salt: random bytes, as hexadecimal digits, that stand before each key when it is hashed.
+        keys: SHA-256 of the key; more than one where versions had the columns in types that cannot be compared.
+        versions: numbers of the versions that lost something.
+        groups: how many groups there were, over all versions.
+        models: how many models were removed, over all versions.
+    """
+
+    run_id: str
+    forgotten_at: str
+    columns: list[str]
+    salt: str
+    keys: list[str]
+    versions: list[int]
+    groups: int
+    models: int
+
+
 class Manifest(Record):
     """All published versions of a family and which one is current.
 
     Attributes:
         revision: how many manifests were before this one; of two that have gone equally far, the later one counts.
+        forgotten: what was removed from its versions on request, the oldest first.
     """
 
     manifest_schema: int = Field(SCHEMA, alias="schema")
@@ -213,6 +238,7 @@ class Manifest(Record):
     current: int
     revision: int = 0
     versions: list[VersionRecord]
+    forgotten: list[TombstoneRecord] = []
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -84,15 +85,21 @@ class Objects:
         self._client.put(self._store, name, b"probe")
         self._client.delete(self._store, name)
 
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object inside the object store."""
+        self._client.copy(self._store, name, to)
+
     def move(self, name: str, to: str) -> None:
         """Copy an object inside the object store, then delete it."""
-        self._client.copy(self._store, name, to)
+        self.copy(name, to)
         self._client.delete(self._store, name)
 
-    def remove(self, folder: str) -> None:
-        """Delete all objects of a folder."""
-        for chunk in self._client.list(self._store, prefix=folder):
+    def remove(self, name: str) -> None:
+        """Delete all objects of a folder, or the one object of that name."""
+        for chunk in self._client.list(self._store, prefix=name):
             self._client.delete(self._store, [found["path"] for found in cast("Sequence[Any]", chunk)])
+        with suppress(FileNotFoundError):  # not every object store minds
+            self._client.delete(self._store, name)
 
 
 def errors() -> tuple[type[Exception], ...]:

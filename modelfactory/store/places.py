@@ -105,6 +105,9 @@ class Place(Protocol):
     def writing(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Open a file to write it, and make the folders above it."""
 
+    def copy(self, name: str, to: str) -> None:
+        """Give what a file holds a second name, and make the folders above it; files are never changed in place."""
+
     def move(self, name: str, to: str) -> None:
         """Give a file another name, and make the folders above it."""
 

@@ -205,13 +205,18 @@ class RemoteFolder:
         with self._told("write to", name), self._opened[0].open_output_stream(self._path(name)) as out:
             yield cast("BinaryIO", out)
 
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object inside the object store."""
+        with self._told("write to", to):
+            self._objects.copy(name, to)
+
     def move(self, name: str, to: str) -> None:
         """Copy an object inside the object store, then delete it."""
         with self._told("write to", to):
             self._objects.move(name, to)
 
     def remove(self, folder: str) -> None:
-        """Delete all objects of a folder."""
+        """Delete all objects of a folder, or an object."""
         with self._told("write to", folder):
             self._objects.remove(folder)
             files, path = self._opened[0], self._path(folder)

@@ -89,7 +89,10 @@ def publish_version(store: Store, staging: Staging, version: VersionRecord) -> M
         raise overtaken(family)
     versions = [*before.versions, version] if before else [version]
     revision = before.revision + 1 if before else 0
-    manifest = Manifest(family=family, current=version.number, revision=revision, versions=versions)
+    forgotten = before.forgotten if before else []
+    manifest = Manifest(
+        family=family, current=version.number, revision=revision, versions=versions, forgotten=forgotten
+    )
     # A build whose lease ran out may still be alive. Only once the manifest is replaced can it not publish any more;
     # and what is found after that may be of a build that has begun since.
     left = leftovers(store, family, manifest)  # what was held back among it: it is out of date now

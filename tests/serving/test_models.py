@@ -21,6 +21,7 @@ from sklearn.linear_model import LinearRegression
 import modelfactory as mf
 from modelfactory.diagnostics import InputError
 from modelfactory.serving import models as serving_models
+from modelfactory.store.forgetting import forget
 from modelfactory.store.store import Store
 
 TEXT = {"k": pa.string()}
@@ -235,6 +236,39 @@ def test_a_reused_model_is_read_from_the_version_that_fitted_it(tmp_path: Path) 
     np.testing.assert_allclose(answers["prediction"], want, rtol=1e-12)
     assert family.version(1).groups()["status"].to_pylist() == ["trained"] * 3
     assert mf.open_store(tmp_path).family("f", version=2).number == 2
+
+
+def test_a_group_that_was_forgotten_says_so_and_rows_of_it_are_unseen(tmp_path: Path) -> None:
+    groups = sample_groups(LinearRegression(), ["a", "b", "c"])
+    publish(tmp_path, "f", TEXT, groups)
+    store = mf.open_store(tmp_path)
+    before = store.family("f")
+    assert coefficients(before.model(k="b")) == coefficients(groups[1].model)
+    forget(Store(tmp_path), "f", {"k": "a"}, run_id="r", delete=True)
+    after = store.family("f")
+    # The other groups have moved up, and nothing that is kept of before is taken for theirs.
+    assert [coefficients(after.model(k=key)) for key in "bc"] == [coefficients(group.model) for group in groups[1:]]
+    with pytest.raises(
+        mf.NoModel, match=r"the group k=a of `f` v1 has no model: forgotten on \d{4}-\d\d-\d\d$"
+    ) as caught:
+        after.model(k="a")
+    assert caught.value.reason == "forgotten"
+    with pytest.raises(mf.NoModel, match="no model: unseen"):
+        after.model(k="z")
+    rows = sample_rows(3).assign(k=["a", "b", "z"])
+    answers = after.predict(rows)
+    assert answers["served_by"].tolist() == ["none", "group", "none"]
+    assert answers["reason"].tolist() == ["unseen", None, "unseen"]
+
+
+def test_a_version_without_any_group_answers_nothing(tmp_path: Path) -> None:
+    publish(tmp_path, "f", TEXT, sample_groups(LinearRegression(), ["a"]))
+    forget(Store(tmp_path), "f", {"k": "a"}, run_id="r", delete=True)
+    family = mf.open_store(tmp_path).family("f")
+    assert family.groups().num_rows == 0
+    assert list(family.models()) == []
+    answers = family.predict(sample_rows(2).assign(k=["a", "b"]))
+    assert answers["reason"].tolist() == ["unseen", "unseen"]
 
 
 def test_an_unknown_version_and_an_unknown_family_are_told(tmp_path: Path) -> None:

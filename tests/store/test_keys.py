@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
+from modelfactory.store.keys import KeyIndex, KeyTypeDiffers, key_texts, rows_with
 
 DAYS = st.dates(dt.date(1600, 1, 1), dt.date(2400, 1, 1))
 MOMENTS = st.datetimes(dt.datetime(1600, 1, 1), dt.datetime(2400, 1, 1))
@@ -150,3 +150,57 @@ def test_many_columns_of_many_values_do_not_overflow() -> None:
     rng = np.random.default_rng(0)
     columns = [pa.array(rng.integers(-(2**63), 2**63 - 1, 5_000)) for _ in range(8)]
     assert (KeyIndex(columns).places(columns) == np.arange(5_000)).all()
+
+
+# As text --------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(keys_in_two_tables())
+def test_keys_that_are_found_are_written_alike(sample: tuple[list[pa.Array], list[pa.Array], list[int]]) -> None:
+    groups, wanted, there = sample
+    written = key_texts(groups)
+    places = {text: place for place, text in enumerate(written)}
+    assert [places.get(text, -1) for text in key_texts(wanted)] == there
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (pa.array([17]), pa.array([17.0]), pa.array([Decimal("17.00")]), pa.array([17], pa.uint64())),
+        (pa.array([0.1]), pa.array([Decimal("0.10")])),
+        (pa.array([10**22], pa.decimal128(38, 0)), pa.array([1e22])),
+        (pa.array([0.0]), pa.array([-0.0]), pa.array([0])),
+        (pa.array([math.nan]), pa.array([None], pa.float64()), pa.array([None], pa.string())),
+        (pa.array([dt.date(2024, 5, 1)]), pa.array([dt.datetime(2024, 5, 1)], pa.timestamp("ns"))),
+    ],
+)
+def test_equal_values_of_any_type_are_written_alike(columns: tuple[pa.Array, ...]) -> None:
+    assert len({key_texts([column])[0] for column in columns}) == 1
+
+
+def test_other_values_and_other_kinds_are_written_otherwise() -> None:
+    columns = [pa.array(["17"]), pa.array([17]), pa.array([b"17"]), pa.array([True]), pa.array(["null"]), pa.nulls(1)]
+    moments = [pa.array([0], kind) for kind in (pa.timestamp("us"), UTC)]
+    texts = [key_texts([column])[0] for column in [*columns, *moments]]
+    assert len(set(texts)) == len(texts)
+    assert key_texts([pa.array(["a"]), pa.array(["b"])]) != key_texts([pa.array(['a", "b']), pa.array([None], "str")])
+
+
+@given(st.data())
+def test_a_value_that_is_written_as_text_finds_its_rows(data: st.DataObject) -> None:
+    kinds, values = KINDS[data.draw(st.sampled_from(["whole", "big", "text", "truth", "moment", "zoned", "double"]))]
+    kind = data.draw(st.sampled_from(kinds))
+    rows = data.draw(st.lists(st.none() | values, min_size=1, max_size=6))
+    table = pa.table({"k": column(rows, kind)})
+    wanted = data.draw(st.sampled_from(rows))
+    text = "null" if wanted is None else str(wanted).lower() if isinstance(wanted, bool) else str(wanted)
+    if text == "null" and wanted is not None:
+        return
+    assert rows_with(table, {"k": text}).tolist() == [i for i, row in enumerate(rows) if row == wanted]
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "", "9" * 30])
+def test_a_text_that_is_no_value_of_the_type_is_told(text: str) -> None:
+    with pytest.raises(KeyTypeDiffers, match=f"`{text}` is no value of type int32"):
+        rows_with(pa.table({"k": pa.array([1], pa.int32())}), {"k": text})

@@ -141,6 +141,15 @@ def test_what_dead_builds_left_is_removed_once_a_version_is_published(remote: St
     assert verify_store(remote).leftovers == ()
 
 
+def test_a_file_is_removed_alone(remote: Store) -> None:
+    for name in ("f/one", "f/one.more", "g/one"):
+        with remote.place.writing(name) as out:
+            out.write(b"1")
+    for name in ("f/one", "f/nothing"):
+        remote.place.remove(name)
+    assert names(remote) == ["f/one.more", "g/one"]
+
+
 def test_the_empty_objects_that_spark_leaves_for_folders_are_removed(remote: Store, s3_server: str) -> None:
     staging = stage(remote, 1)
     for folder in ("", "written/", "written/_temporary/"):
