@@ -19,6 +19,7 @@ from modelfactory.commands.global_model import fault_of, known_to_any, without_g
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.run import Run
 from modelfactory.commands.scope import Scope
+from modelfactory.commands.testing import failure, judge_candidate
 from modelfactory.commands.work import Work, work_of
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
@@ -91,6 +92,8 @@ def train_family(
             staging.write_groups(trained.groups)
             record = _record(number, workspace, step, table, work, trained, staging, run, clock, slots)
             refused = refusal(step, trained.groups)
+            tests = () if refused is not None else judge_candidate(workspace, step, trained.groups, record)
+            refused = refused or failure(step, tests)
             hold.confirm()
             go_on()
             if refused is None:
@@ -111,6 +114,7 @@ def train_family(
         faults=faults(step, trained.groups),
         global_fault=fault_of(trained.global_model),
         rows_without_label=record.rows_without_label,
+        tests=tests,
         diagnostics=() if refused is None else (refused,),
         exit_code=0 if refused is None else BuildFailed.exit_code,
     )
@@ -284,7 +288,7 @@ def _record(
         label_type=table.label_type,
         classes=trained.classes,
         container=step.fit.container,
-        measured=list(step.fit.evaluation.metrics) if step.fit.evaluation else [],
+        measured=list(step.fit.evaluation.measured) if step.fit.evaluation else [],
         global_model=trained.global_model,
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,

@@ -180,9 +180,10 @@ class _FamilyCompiler:
         read = self._relation()
         final = self._final()
         task = self._task(final) if final is not None else "unsupervised"
+        found_before = len(self.mistakes)
         evaluation = self._evaluation(task) if final is not None else None
         if final is not None:
-            self._check_tests(task, evaluation)
+            self._check_tests(task, evaluation if len(self.mistakes) == found_before else None)
         if self.mistakes or final is None or read is None:
             return self.mistakes + self.warnings, None
         return self.warnings, self._step(read, task, evaluation)

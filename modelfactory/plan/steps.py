@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelfactory.plan.meaning import Meaning
-from modelfactory.plan.metrics import Task
+from modelfactory.plan.metrics import RANGE, Task
 from modelfactory.plan.outcomes import GLOBAL
 
 _SQL_WORDS = """
@@ -89,6 +89,11 @@ class Evaluation:
     metrics: tuple[str, ...] = ()
     refit: bool = False
     predictions: bool = False
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """All that is measured of a model, by name."""
+        return (*self.metrics, *(RANGE if self.predictions else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

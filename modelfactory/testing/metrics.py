@@ -30,9 +30,9 @@ _DECIDES_HOLDOUT = ("features", "feature_order", "label", "weight", "task", "eva
 
 
 def coverage(tested: Tested, test: DeclaredTest) -> Finding:
-    """Judge the share of all groups that have a model."""
-    share = float(tested.has_model.mean()) if len(tested.has_model) else 0.0
-    return _at_least(share, test["min"], tested, ~tested.has_model, "without a model")
+    """Judge the share of the input's groups that have a model."""
+    share = float(tested.has_model[tested.in_input].mean()) if tested.in_input.any() else 0.0
+    return _at_least(share, test["min"], tested, tested.in_input & ~tested.has_model, "without a model")
 
 
 def metric(tested: Tested, test: DeclaredTest) -> Finding:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.diagnostics import counted
-from modelfactory.plan.outcomes import SERVED
+from modelfactory.plan.outcomes import BuildReason
 from modelfactory.plan.steps import DeclaredTest
 from modelfactory.store.manifest import VersionRecord
 
@@ -74,6 +74,14 @@ class Tested:
         """Which groups have a model, shape (g,)."""
         return served(self.groups)
 
+    @cached_property
+    def in_input(self) -> Mask:
+        """Which groups are in the input, shape (g,); the others have vanished, and their models are kept."""
+        if "reason" not in self.groups.column_names:
+            return np.ones(len(self.has_model), dtype=bool)
+        vanished = pc.equal(self.groups["reason"], str(BuildReason.VANISHED))
+        return ~np.asarray(pc.fill_null(vanished, False).to_numpy())
+
     def failing(self, chosen: Mask) -> Failing:
         """Return the keys of groups that do not pass.
 
@@ -118,8 +126,7 @@ class Finding:
 
 def served(groups: pa.Table) -> Mask:
     """Return which groups of a group table have a model, shape (g,)."""
-    found = pc.is_in(groups["status"], value_set=pa.array(sorted(map(str, SERVED))))
-    return np.asarray(found.to_numpy())
+    return np.asarray(pc.is_valid(groups["model_version"]).to_numpy())
 
 
 def compared(value: float, sign: str, limit: float) -> str:

@@ -158,7 +158,7 @@ class LinearSolver:
         good, found = able.copy(), _Solution.empty(g, len(self.step.features))
         n_train, n_test = np.zeros(g, dtype=np.intp), np.zeros(g, dtype=np.intp)
         names = evaluation.metrics if evaluation else ()
-        told = (*names, *RANGE) if evaluation and evaluation.predictions else names
+        told = evaluation.measured if evaluation else ()
         measures: list[tuple[dict[str, Floats], dict[str, Floats]]] = []
         for number in range(int(measured.max()) + 1):
             test = _Part.where(measured == number, owner, g)
