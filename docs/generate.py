@@ -26,7 +26,7 @@ from modelfactory.diagnostics import Code
 from modelfactory.explanations import EXPLANATIONS
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, Status
-from modelfactory.project import specs
+from modelfactory.project import spec_types, specs, test_specs
 
 REFERENCE = Path(__file__).with_name("reference.md")
 
@@ -70,6 +70,23 @@ SPECS: tuple[tuple[type[specs.Spec], str, str], ...] = (
     (specs.ByTimeSpec, "Evaluation by time", "The value of `by_time`."),
     (specs.FailureBudgetSpec, "Failure budget", "What `max_failed: 1%` and `max_failed: 3` are short for."),
     (
+        specs.TestSpec,
+        "Test",
+        "One entry of `tests`: one of these keys, or one of those that need no parameters as a name alone. "
+        "[Tests](tests.md) has an example of each.",
+    ),
+    (test_specs.CoverageSpec, "Coverage test", "The parameters of `coverage`."),
+    (test_specs.MetricTestSpec, "Metric test", "The parameters of `metric`."),
+    (test_specs.BeatsBaselineSpec, "Baseline test", "The parameters of `beats_baseline`."),
+    (test_specs.BeatsCurrentSpec, "Champion test", "The parameters of `beats_current`."),
+    (test_specs.NoLostGroupsSpec, "Lost groups test", "The parameters of `no_lost_groups`."),
+    (test_specs.MaxModelBytesSpec, "Model size test", "The parameters of `max_model_bytes`."),
+    (test_specs.FiniteParametersSpec, "Finite parameters test", "The parameters of `finite_parameters`."),
+    (test_specs.PredictionRangeSpec, "Prediction range test", "The parameters of `prediction_range`."),
+    (test_specs.CoefficientSignSpec, "Coefficient sign test", "The parameters of `coefficient_sign`."),
+    (test_specs.StableMetricsSpec, "Stable metrics test", "The parameters of `stable_metrics`."),
+    (test_specs.SqlTestSpec, "SQL test", "The parameters of `sql`."),
+    (
         specs.SelectorsFileSpec,
         "Selectors file",
         "`selectors.yml` or `selectors.toml`, beside the project file; see [named selectors](selection.md#named-"
@@ -91,6 +108,11 @@ UNDESCRIBED = {
 
 ALIASES: tuple[tuple[Any, str], ...] = (
     (specs.Count, "whole number, 1 or more"),
+    (spec_types.Number, "number"),
+    (spec_types.WholeShare, "share such as `0.95` or `95%`"),
+    (spec_types.Tolerance, "share such as `0.05` or `5%`"),
+    (spec_types.Size, "size such as `500kb`, `1mb`, `1mib`, or bytes"),
+    (spec_types.Budget, "share such as `1%` or `0.01`, or count, or [failure budget](#failure-budget)"),
     (specs.Steps, "whole number, 0 or more"),
     (specs.Share, "number between 0 and 1"),
     (specs.Seconds, "duration such as `30s`, `10m`, `1h30m`, or seconds"),
@@ -109,7 +131,7 @@ FIELD_TYPES = {
     ("FamilySpec", "group_by"): "list of column names, or one",
     ("FamilySpec", "features"): "list of column names or [features](#feature), or one name",
     ("FamilySpec", "pipeline"): "list of [pipeline steps](#pipeline-step)",
-    ("FamilySpec", "max_failed"): "share such as `1%` or `0.01`, or count, or [failure budget](#failure-budget)",
+    ("FamilySpec", "tests"): "list of [tests](#test)",
     ("FamilySpec", "seed"): "whole number, 0 or more",
     ("EvaluateSpec", "folds"): "whole number, 2 or more",
     ("SelectorsFileSpec", "selectors"): "list of [selectors](#selector)",
@@ -248,6 +270,8 @@ def _default(field: FieldInfo) -> str:
             return "–"
         case specs.FailureBudgetSpec(share=float(share)):
             return f"`{share:.0%}`"
+        case specs.FailureBudgetSpec(count=int(count)):
+            return f"`{count}`"
         case _:
             return f"`{json.dumps(field.default, ensure_ascii=False)}`"
 

@@ -75,6 +75,7 @@ class Code(StrEnum):
     RUN_FAILED = "MF602"
     ACCOUNTING = "MF603"
     NO_MODELS = "MF604"
+    TESTS_FAILED = "MF605"
 
 
 class Severity(StrEnum):

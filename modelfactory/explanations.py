@@ -280,6 +280,7 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "A package is not installed that a definition or a command needs.",
             "What not everybody needs is an extra: `persistence: skops` needs "
             "`pip install 'modelfactory-spark[skops]'`, here and on the workers; "
+            "a test that is a query of `sql` needs `modelfactory-spark[sql]`, here alone; "
             "`mf export --format onnx` needs `modelfactory-spark[onnx]`.",
         ),
         Code.NOTHING_SELECTED: Explanation(
@@ -345,6 +346,12 @@ EXPLANATIONS: Mapping[Code, Explanation] = MappingProxyType(
             "No group of a family has a model; the version is not published.",
             "Every group was too small, too large, or failed. `min_rows`, `max_rows` and the reasons in the message "
             "say why.",
+        ),
+        Code.TESTS_FAILED: Explanation(
+            "A declared test fails; the version is not published.",
+            "What `tests` of the family say does not hold, or could not be judged. The current version stays, and the "
+            "new one is kept as the family's candidate, to be looked at. `severity: warn` makes a test tell and not "
+            "hold back.",
         ),
     }
 )

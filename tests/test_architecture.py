@@ -17,6 +17,7 @@ FLOORS = {
     "cli": 9,
     "commands": 8,
     "exporting": 7,
+    "testing": 7,
     "serving": 6,
     "spark": 5,
     "store": 5,
@@ -45,8 +46,9 @@ HOMES = {
     "tomllib": {"project"},
     "pandas": {"training", "scoring", "serving", "exporting"},
     "obstore": {"store"},
-    "pyarrow": {"training", "scoring", "store", "spark", "serving", "exporting", "commands"},
-    "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "exporting", "commands"},
+    "pyarrow": {"training", "scoring", "store", "spark", "serving", "exporting", "testing", "commands"},
+    "numpy": {"training", "scoring", "plan", "store", "spark", "serving", "exporting", "testing", "commands"},
+    "duckdb": {"testing"},
 }
 HEAVY = {"pyspark", "py4j", "sklearn", "pandas", "numpy", "scipy", "pyarrow"}
 WORKER_ONLY = {"numpy", "pandas", "pyarrow", "sklearn", "joblib", "threadpoolctl"}

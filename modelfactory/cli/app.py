@@ -19,6 +19,7 @@ from modelfactory.cli import (
     projects,
     reviewing,
     schemas,
+    testing,
     using,
     versioning,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
 projects.register(app)
 building.register(app)
 inspecting.register(app)
+testing.register(app)
 reviewing.register(app)
 versioning.register(app)
 formatting.register(app)

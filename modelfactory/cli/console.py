@@ -33,6 +33,7 @@ _STYLES = {
     "build_finished": "bold",
     "scoring_finished": "bold",
     "export_finished": "bold",
+    "tests_finished": "bold",
     "interrupted": "dim",
 }
 """Style of the events that a terminal shows as a line; it has bars for progress."""
@@ -242,8 +243,9 @@ class Console(Events):
         elif event.event == "diagnostic":
             self.err.print(_styled(event.text or event.message))
         elif event.outcome is not None:
-            dots = "." * max(3, WIDTH - len(event.message) - len(event.outcome) - 4)
-            line = Text(f"{event.message} {dots} [")
+            said = event.text or event.message
+            dots = "." * max(3, WIDTH - len(said) - len(event.outcome) - 4)
+            line = Text(f"{said} {dots} [")
             line.append(event.outcome, style="dim" if event.event == "family_started" else _GRAVITY[event.level])
             line.append("]")
             self.err.print(line)

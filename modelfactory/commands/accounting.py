@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.commands.former import Former, standing
-from modelfactory.commands.report import Fault
+from modelfactory.commands.report import Fault, held_back
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, BuildReason, Status
 from modelfactory.plan.schedule import Schedule
@@ -273,13 +273,13 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
             code=Code.TOO_MANY_FAILED,
             message=f"{failed:,} of {tried:,} groups of family `{step.family}` failed, {allowed:,} may; "
             "the version is not published",
-            help="`max_failed` sets how many may fail; " + _held_back(step),
+            help="`max_failed` sets how many may fail; " + held_back(step.family),
         )
     if not statuses(_in_the_input(groups)["status"]).keys() & SERVED:
         return Diagnostic(
             code=Code.NO_MODELS,
             message=f"no group of family `{step.family}` has a model; the version is not published",
-            help=f"{_most_frequent(step, counted)}; {_held_back(step)}",
+            help=f"{_most_frequent(step, counted)}; {held_back(step.family)}",
         )
     return None
 
@@ -287,10 +287,6 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
 def _in_the_input(groups: pa.Table) -> pa.Table:
     vanished = pc.fill_null(pc.equal(groups["reason"], str(BuildReason.VANISHED)), False)
     return groups.filter(pc.invert(vanished))
-
-
-def _held_back(step: TrainStep) -> str:
-    return f"`mf show {step.family} --candidate` shows what came of it"
 
 
 def _most_frequent(step: TrainStep, counted: Mapping[str, int]) -> str:

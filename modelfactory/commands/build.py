@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from modelfactory import __version__
+from modelfactory.commands.events import document_of
 from modelfactory.commands.interrupt import Cancelled, run_interruptibly
 from modelfactory.commands.launching import launched
 from modelfactory.commands.opening import built_on, open_inputs, open_late
@@ -70,6 +71,10 @@ def build_project(
             check_unmoved(plan, workspace)
         workspace.store.check_writable()
         _check_unlocked(workspace)
+        if any(test.kind == "sql" for step in workspace.plan.steps for test in step.tests):
+            from modelfactory.commands.testing import check_queries  # DuckDB is for those who have queries
+
+            check_queries(workspace)
 
     if plan is not None:
         choice = Choice(only=[family.name for family in plan.families])
@@ -347,6 +352,7 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
             "reasons": dict(family.reasons),
             "faults": [plain(fault) for fault in family.faults],
             "global_fault": plain(family.global_fault),
+            "tests": [document_of(test) for test in family.tests],
             "diagnostics": [
                 {
                     "code": str(d.code),

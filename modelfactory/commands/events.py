@@ -10,15 +10,26 @@ import json
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.commands.report import GROUP_COUNTS, BuildResult, ExportResult, FamilyResult, Fault, ScoreResult
+from modelfactory.commands.report import (
+    GROUP_COUNTS,
+    BuildResult,
+    ExportResult,
+    FamilyResult,
+    Fault,
+    JudgedFamily,
+    Judgement,
+    ScoreResult,
+)
 from modelfactory.diagnostics import Diagnostic, Severity, counted, hide, shortened
 from modelfactory.plan.outcomes import STANDING, BuildReason
+from modelfactory.testing.results import TestResult, Verdict
 
 if TYPE_CHECKING:
     from modelfactory.commands.workspace import Workspace
@@ -198,6 +209,7 @@ class Events:
                 exit_code=result.exit_code,
             )
             self._reasons(result)
+            self._tests(result.family, result.version, result.tests)
             for fault in result.faults:
                 self._fault(result, fault, level)
             if result.global_fault is not None:
@@ -247,7 +259,7 @@ class Events:
     def build_finished(self, result: BuildResult) -> None:
         """Tell that all families are through."""
         families = result.families
-        warned = sum(f.status == "success" and f.count(of="failed") > 0 for f in families)
+        warned = sum(f.warns for f in families)
         counts = {
             "pass": sum(f.status == "success" for f in families) - warned,
             "warn": warned,
@@ -266,6 +278,60 @@ class Events:
             families=counts,
             groups=groups,
         )
+
+    def family_tested(self, index: int, total: int, result: JudgedFamily) -> None:
+        """Tell what came of the tests of a family."""
+        place = f"{index} of {total}"
+        fields: dict[str, Any] = {
+            "family": result.family,
+            "version": result.version,
+            "seconds": round(result.seconds, 3),
+        }
+        if result.version is None:
+            said = f"{place} SKIP family {result.family}"
+            self.tell("family_tested", said, level="warning", outcome="never built", tests={}, **fields)
+            return
+        found = Counter(test.status for test in result.tests)
+        grave = next(status for status in _WORDS if found[status])
+        self.tell(
+            "family_tested",
+            f"{place} {_WORDS[grave][0]} family {result.family} v{result.version}",
+            level=_WORDS[grave][1],
+            outcome=f"{', '.join(f'{n:,} {status}' for status, n in found.items())} in {result.seconds:.1f}s",
+            tests=dict(found),
+            **fields,
+        )
+        self._tests(result.family, result.version, result.tests)
+
+    def _tests(self, family: str, version: int | None, tests: Sequence[TestResult]) -> None:
+        for number, test in enumerate(tests, start=1):
+            word, level = _WORDS[test.status]
+            said = f"{number} of {len(tests)} {word} {test.name}"
+            such = ", ".join(f"{column}={value}" for column, value in (test.failing[0] if test.failing else {}).items())
+            self.tell(
+                "test_finished",
+                said,
+                level=level,
+                outcome=test.message + (f", such as {such}" if such else ""),
+                text=f"    {said}",
+                family=family,
+                version=version,
+                **document_of(test),
+            )
+
+    def tests_finished(self, result: Judgement) -> None:
+        """Tell that the tests of all families are judged."""
+        found = Counter(test.status for family in result.families for test in family.tests)
+        counts = {
+            "pass": found["pass"],
+            "warn": found["warn"],
+            "error": found["fail"] + found["error"],
+            "skip": found["skipped"],
+            "total": sum(found.values()),
+        }
+        said = f"Done. {' '.join(f'{name.upper()}={n}' for name, n in counts.items())}"
+        seconds = round(result.seconds, 3)
+        self.tell("tests_finished", said, seconds=seconds, exit_code=result.exit_code, tests=counts)
 
     def scoring_started(self, family: str, version: int, rows: str) -> None:
         """Tell that a version of a family begins to score."""
@@ -317,6 +383,31 @@ class Events:
         )
 
 
+_WORDS: Mapping[Verdict, tuple[str, Level]] = MappingProxyType(
+    {
+        "error": ("ERROR", "error"),
+        "fail": ("FAIL", "error"),
+        "warn": ("WARN", "warning"),
+        "pass": ("PASS", "info"),
+        "skipped": ("SKIP", "info"),
+    }
+)
+"""How the result of a test is told, gravest first."""
+
+
+def document_of(test: TestResult) -> dict[str, Any]:
+    """Return what came of a test as plain data, in events and documents."""
+    return {
+        "test": test.name,
+        "kind": test.kind,
+        "severity": test.severity,
+        "status": test.status,
+        "why": test.message,
+        "n_failing": test.n_failing,
+        "failing": [dict(key) for key in test.failing],
+    }
+
+
 def _ending(result: FamilyResult) -> tuple[Level, str, str]:
     """Return how grave the end of a family is, the word for it, and what came of it."""
     failed = result.count(of="failed")
@@ -325,7 +416,10 @@ def _ending(result: FamilyResult) -> tuple[Level, str, str]:
             return "warning", "SKIP", "SKIP"
         case "error":
             why = "not built"
-            if result.statuses:
+            wrong = sum(test.holds_back for test in result.tests)
+            if wrong:
+                why = f"not published: {wrong:,} of {counted(len(result.tests), 'test')} failed"
+            elif result.statuses:
                 why = f"not published: {failed:,} failed" if failed else "not published: no models"
             return "error", "ERROR", f"{why} in {result.seconds:.1f}s"
         case "reused":
@@ -334,8 +428,8 @@ def _ending(result: FamilyResult) -> tuple[Level, str, str]:
         case "success":
             counts = [(result.count(of=kind), kind) for kind in GROUP_COUNTS]
             said = ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
-            level: Level = "warning" if failed else "info"
-            return level, "WARN" if failed else "OK", f"v{result.version}: {said} in {result.seconds:.1f}s"
+            level: Level = "warning" if result.warns else "info"
+            return level, "WARN" if result.warns else "OK", f"v{result.version}: {said} in {result.seconds:.1f}s"
 
 
 def json_value(value: Any, shown_as: Mapping[str, str] = MappingProxyType({})) -> Any:

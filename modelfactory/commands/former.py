@@ -197,7 +197,7 @@ def _before(
     vanished = _flags(pc.equal(groups["reason"].take(rows), str(BuildReason.VANISHED)))
     number = pc.fill_null(groups["model_version"].take(rows), version.number).to_numpy()
     fault = ~_flags(pc.is_in(groups["status"].take(rows), value_set=pa.array([str(s) for s in SERVED])))
-    wanted = set(step.fit.evaluation.metrics) if step.fit.evaluation else set()
+    wanted = set(step.fit.evaluation.measured) if step.fit.evaluation else set()
     records = {record.number: record for record in versions}
 
     def each(holds: Mapping[int, bool], numbers: npt.NDArray[np.int32]) -> Bools:

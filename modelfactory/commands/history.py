@@ -14,6 +14,7 @@ from modelfactory.plan.comparing import compare
 from modelfactory.project.loading import Project
 from modelfactory.store.history import Pruned, Rollback, manifests_of, prune, published, rollback, version_of
 from modelfactory.store.manifest import VersionRecord
+from modelfactory.store.store import Store
 
 if TYPE_CHECKING:
     from modelfactory.store.group_changes import GroupChanges

@@ -209,6 +209,7 @@ def _counted(
         inputs = open_inputs(spark, workspace, later=later)
         censuses = Censuses([step for step in steps.values() if step.family not in later], inputs)
         slots = slots_of(spark)
+        packages = frozenset(workspace.project.spec.estimator_packages)
         for family in planned:
             if family.name in later:
                 found.append(family)
@@ -217,7 +218,9 @@ def _counted(
             try:
                 counted = census_of(step, workspace.family(family.name), censuses, workspace.environ, lambda: None)
                 table = inputs[family.name]
-                work = work_of(workspace.store, step, table, counted, libraries, slots=slots, scope=scope)
+                work = work_of(
+                    workspace.store, step, table, counted, libraries, slots=slots, scope=scope, packages=packages
+                )
             except InputError as error:
                 mistakes.extend(error.diagnostics)
             else:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from modelfactory.commands.interrupt import INTERRUPTED
-from modelfactory.diagnostics import Diagnostic
+from modelfactory.diagnostics import BuildFailed, Diagnostic
 from modelfactory.plan.outcomes import FAULTS, SERVED, Status
+from modelfactory.testing.results import TestResult
 
 if TYPE_CHECKING:
     from modelfactory.commands.events import Event
@@ -19,6 +20,11 @@ STANDS: frozenset[FamilyStatus] = frozenset({"success", "reused"})
 """Statuses of families whose current version is what it should be."""
 GroupCount = Literal["trained", "reused", "skipped", "failed"]
 GROUP_COUNTS: tuple[GroupCount, ...] = ("trained", "reused", "skipped", "failed")
+
+
+def held_back(family: str) -> str:
+    """Say where a version of a family is that was not published."""
+    return f"`mf show {family} --candidate` shows what came of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,7 @@ class FamilyResult:
         faults: the most frequent faults, most frequent first.
         global_fault: what went wrong with the model of all groups' rows; its count of groups is 0.
         rows_without_label: rows that could not be trained on.
+        tests: what came of its declared tests; none where no version was made that could be tested.
         diagnostics: why it is an error.
     """
 
@@ -69,8 +76,15 @@ class FamilyResult:
     faults: tuple[Fault, ...] = ()
     global_fault: Fault | None = None
     rows_without_label: int = 0
+    tests: tuple[TestResult, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     exit_code: int = 0
+
+    @property
+    def warns(self) -> bool:
+        """Whether it was published and something of it deserves a look: groups that failed, or a test that warns."""
+        worth_a_look = self.count(of="failed") > 0 or any(test.status == "warn" for test in self.tests)
+        return self.status == "success" and worth_a_look
 
     def count(self, *, of: GroupCount) -> int:
         """Return the groups trained, reused, skipped by rule, or lost to a fault."""
@@ -96,6 +110,41 @@ class BuildResult:
     def exit_code(self) -> int:
         """0 if all was published, else the gravest reason: 130 for an interrupt, 2 for bad input, 1 for failures."""
         return INTERRUPTED if self.interrupted else max((family.exit_code for family in self.families), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedFamily:
+    """What came of the tests of one family's version.
+
+    Attributes:
+        family: name of the family.
+        version: number of the version; None if the family was never built.
+        tests: what came of each test.
+        seconds: wall time.
+    """
+
+    family: str
+    version: int | None
+    tests: tuple[TestResult, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What came of testing the versions of families.
+
+    Attributes:
+        families: those that declare tests, in the order of the project.
+        seconds: wall time.
+    """
+
+    families: tuple[JudgedFamily, ...]
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 unless a test fails that is not only told."""
+        return BuildFailed.exit_code if any(t.holds_back for family in self.families for t in family.tests) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +230,12 @@ class Reporter(Protocol):
 
     def build_finished(self, result: BuildResult) -> None:
         """All families are through."""
+
+    def family_tested(self, index: int, total: int, result: JudgedFamily) -> None:
+        """All tests of a family's version are judged; `index` counts from 1."""
+
+    def tests_finished(self, result: Judgement) -> None:
+        """The tests of all families are judged."""
 
     def scoring_started(self, family: str, version: int, rows: str) -> None:
         """A version of a family begins to score the rows of an input."""

@@ -13,7 +13,8 @@ from modelfactory.project.classes import NO_DEFAULT, ClassFacts, nested_class
 from modelfactory.project.files import FOLDER_DEFAULTS
 from modelfactory.project.loading import ALTERNATIVES, Family, Origin, Project
 from modelfactory.project.positions import KeyPath
-from modelfactory.project.specs import EstimatorSpec, PipelineStepSpec, Spec
+from modelfactory.project.spec_types import Spec
+from modelfactory.project.specs import EstimatorSpec, PipelineStepSpec
 from modelfactory.project.variables import Reference, environment_names, follow, references_to, substituted
 
 _OF_SOURCES = ("path", "table", "format", "options")

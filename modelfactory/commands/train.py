@@ -20,6 +20,7 @@ from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.returning import warn_of_returned
 from modelfactory.commands.run import Run
 from modelfactory.commands.scope import Scope
+from modelfactory.commands.testing import failure, judge_candidate
 from modelfactory.commands.work import Work, work_of
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
@@ -77,7 +78,8 @@ def train_family(
     warn_of_returned(store, step, found, reporter)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
-    work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope)
+    packages = frozenset(workspace.project.spec.estimator_packages)
+    work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope, packages=packages)
     if work.nothing_to_do:
         return _as_it_stands(step, work, clock)
     reporter.family_scheduled(step.family, len(work.found.census.group), int(work.schedule.to_train.sum()))
@@ -94,6 +96,8 @@ def train_family(
             staging.write_groups(trained.groups)
             record = _record(number, workspace, step, table, work, trained, staging, run, clock, slots)
             refused = refusal(step, trained.groups)
+            tests = () if refused is not None else judge_candidate(workspace, step, trained.groups, record)
+            refused = refused or failure(step, tests)
             hold.confirm()
             go_on()
             if refused is None:
@@ -114,6 +118,7 @@ def train_family(
         faults=faults(step, trained.groups),
         global_fault=fault_of(trained.global_model),
         rows_without_label=record.rows_without_label,
+        tests=tests,
         diagnostics=() if refused is None else (refused,),
         exit_code=0 if refused is None else BuildFailed.exit_code,
     )
@@ -191,6 +196,7 @@ def _train(
             job=job,
             report=report,
             go_on=go_on,
+            champions=work.champions,
         )
     except SparkFailed as error:
         said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
@@ -287,7 +293,7 @@ def _record(
         label_type=table.label_type,
         classes=trained.classes,
         container=step.fit.container,
-        measured=list(step.fit.evaluation.metrics) if step.fit.evaluation else [],
+        measured=list(step.fit.evaluation.measured) if step.fit.evaluation else [],
         global_model=trained.global_model,
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,12 @@ from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import Input
+from modelfactory.spark.training import StoredChampions
 from modelfactory.store.candidates import candidate_of
 from modelfactory.store.holding import overtaken
 from modelfactory.store.manifest import GlobalModelRecord, VersionRecord
 from modelfactory.store.store import Store
+from modelfactory.store.versions import MODELS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,6 +43,7 @@ class Work:
         data: fingerprint of the data that the next version knows.
         rows_without_label: rows of the next version that cannot be trained on.
         global_model: the former version's model of all rows, where it stands.
+        champions: the models that new ones have to beat, if there is a contest.
         nothing_to_do: whether the next version would be what the former one is.
     """
 
@@ -51,6 +54,7 @@ class Work:
     data: str
     rows_without_label: int
     global_model: GlobalModelRecord | None
+    champions: StoredChampions | None
     nothing_to_do: bool
 
     def check_base(self, store: Store, family: str) -> None:
@@ -78,6 +82,7 @@ def work_of(
     *,
     slots: int,
     scope: Scope,
+    packages: frozenset[str],
 ) -> Work:
     """Compare a census with what the store has, and decide what becomes of every group.
 
@@ -89,6 +94,7 @@ def work_of(
         libraries: versions of what would train.
         slots: how many tasks Spark runs at once.
         scope: which groups are looked at.
+        packages: packages besides scikit-learn's own whose classes may be loaded.
 
     Raises:
         InputError: the store cannot be read; or the last run's groups are to be tried again, and the definition is
@@ -127,6 +133,7 @@ def work_of(
         data=data,
         rows_without_label=without_label,
         global_model=global_model,
+        champions=_champions(store, step, former, versions, libraries, packages),
         nothing_to_do=schedule.n_bins == 0
         and version is not None
         and (retries or _is_same(step, version, former, found, data)),
@@ -160,6 +167,43 @@ def _standing_global_model(
         number = version.number if found.model_version is None else found.model_version
         return found.model_copy(update={"model_version": number, "fit_seconds": None, "cpu_seconds": None})
     return None
+
+
+def _champions(
+    store: Store,
+    step: TrainStep,
+    former: Former,
+    versions: Sequence[VersionRecord],
+    libraries: Mapping[str, str],
+    packages: frozenset[str],
+) -> StoredChampions | None:
+    """Return the models that new ones have to beat: those that were not fitted on rows that new ones are measured on.
+
+    Rows are held out by a hash of their content, so a row that is held out now was so before, if the share and the seed
+    were the same. But of a group with one row to fit on, that may be any.
+    """
+    last = former.last_good
+    if step.contest is None or not (last >= 0).any():
+        return None
+    alike = {
+        version.number: version
+        for version in versions
+        if version.meaning is not None
+        and all(version.meaning.models.get(key) == plain(step.meaning.models.get(key)) for key in ("evaluate", "seed"))
+        and version.libraries.get("scikit-learn") == libraries.get("scikit-learn")
+    }
+    rows = pa.array(last, mask=last < 0)
+    number = former.groups["model_version"].take(rows).fill_null(-1).to_numpy().astype(np.int64)
+    fitted_on = former.groups["n_train"].take(rows).fill_null(0).to_numpy()
+    number[(fitted_on < 2) | ~np.isin(number, list(alike))] = -1
+    urls = {n: _models_url(store, step.family, alike[n]) for n in np.unique(number).tolist() if n >= 0}
+    return StoredChampions(step.contest, number, urls, packages) if urls else None
+
+
+def _models_url(store: Store, family: str, version: VersionRecord) -> str:
+    """Return the URL of the folder of a version's model table, for Spark."""
+    file = next(file for file in version.files if file.table == MODELS)
+    return store.place.opened(f"{version.folder(family)}/{file.path.rpartition('/')[0]}")[2]
 
 
 def _check_same_definition(step: TrainStep, version: VersionRecord) -> None:

@@ -33,6 +33,7 @@ from modelfactory.plan.steps import Plan
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.files import find_project_file
 from modelfactory.project.loading import Family, Project, load_project
+from modelfactory.project.positions import KeyPath
 from modelfactory.store.store import Store
 
 
@@ -228,20 +229,33 @@ def _check_data(
     return [diagnostic.hiding(project.shown_as) for diagnostic in (*missing, *found)]
 
 
-def _missing_packages(families: Iterable[Family]) -> list[Diagnostic]:
+def _missing_packages(families: Sequence[Family]) -> list[Diagnostic]:
     """Tell which families ask for a package that is not installed."""
-    asking = [family for family in families if family.spec.persistence == "skops"]
-    if not asking or importlib.util.find_spec("skops") is not None:
-        return []
+    asking: list[tuple[Family, str, str, KeyPath]] = [
+        *((f, "persistence: skops", "skops", ("persistence",)) for f in families if f.spec.persistence == "skops"),
+        *(
+            (family, "sql", "duckdb", ("tests", index, "sql"))
+            for family in families
+            for index, test in enumerate(family.spec.tests)
+            if test.kind == "sql"
+        ),
+    ]
+    missing = {name for name in {package for _, _, package, _ in asking} if importlib.util.find_spec(name) is None}
     return [
         family.diagnostic(
             Code.NO_PACKAGE,
-            "`persistence: skops` needs skops, which is not installed",
-            ("persistence",),
-            help="pip install 'modelfactory-spark[skops]'",
+            f"`{what}` needs {package}, which is not installed",
+            path,
+            key=package == "duckdb",
+            help=f"pip install 'modelfactory-spark[{_EXTRAS[package]}]'",
         )
-        for family in asking
+        for family, what, package, path in asking
+        if package in missing
     ]
+
+
+_EXTRAS = {"skops": "skops", "duckdb": "sql"}
+"""The extra that brings a package."""
 
 
 def _any_error(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -13,7 +13,8 @@ from modelfactory.plan.metrics import DEFAULT_METRICS, Task
 from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
-from modelfactory.project.specs import FamilySpec, Spec
+from modelfactory.project.spec_types import Spec
+from modelfactory.project.specs import FamilySpec
 from modelfactory.project.variables import environment_names
 
 
@@ -58,6 +59,8 @@ def meaning_of(
     if spec.persistence != "pickle":  # where it is left out, families that were published before it keep their meaning
         models["persistence"] = spec.persistence
     tests: dict[str, Any] = {"max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
+    if spec.tests:
+        tests["tests"] = [{test.kind: _spec(test.parameters)} for test in spec.tests]
     # Another family as fallback is asked when rows are scored; a global model has to be trained.
     (models if spec.fallback == GLOBAL else tests)["fallback"] = spec.fallback
     if spec.on_vanished != "keep":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean
 from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.columns import INTERNAL_PREFIX
+from modelfactory.plan.declaring import PREDICTION_RANGE, check_tests, declared_tests
 from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.meaning import fit_part
@@ -179,7 +180,10 @@ class _FamilyCompiler:
         read = self._relation()
         final = self._final()
         task = self._task(final) if final is not None else "unsupervised"
+        found_before = len(self.mistakes)
         evaluation = self._evaluation(task) if final is not None else None
+        if final is not None:
+            self._check_tests(task, evaluation if len(self.mistakes) == found_before else None)
         if self.mistakes or final is None or read is None:
             return self.mistakes + self.warnings, None
         return self.warnings, self._step(read, task, evaluation)
@@ -235,6 +239,7 @@ class _FamilyCompiler:
             retrain_on=spec.retrain_on,
             max_failed_share=spec.max_failed.share,
             max_failed_count=spec.max_failed.count,
+            tests=declared_tests(spec),
             meaning=without_environment(meaning, self._with_references(), self.environ),
             definition_fingerprint=fingerprint(meaning.models),
             fit_fingerprint=fingerprint(fit_part(meaning.models)),
@@ -471,6 +476,7 @@ class _FamilyCompiler:
             folds=written.folds or 0,
             metrics=written.metrics or DEFAULT_METRICS[task],
             refit=written.refit,
+            predictions=any(test.kind == PREDICTION_RANGE for test in self.spec.tests),
         )
 
     def _check_metric(self, name: str, task: Task, index: int) -> None:
@@ -485,6 +491,12 @@ class _FamilyCompiler:
                 path,
                 help=f"known: {', '.join(f'`{n}`' for n in known)}",
             )
+
+    # Tests ------------------------------------------------------------------------------------------------------
+
+    def _check_tests(self, task: Task, evaluation: Evaluation | None) -> None:
+        for wrong in check_tests(self.spec, task, evaluation, self.facts):
+            self._mistake(wrong.code, wrong.message, wrong.path, key=wrong.key, help=wrong.help)
 
     def _mistake(
         self,

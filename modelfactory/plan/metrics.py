@@ -70,3 +70,6 @@ DEFAULT_METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2"),
     "classification": ("accuracy", "balanced_accuracy"),
 }
+LEAST, GREATEST = RANGE = ("min_prediction", "max_prediction")
+"""What is measured beside the metrics where a family declares the range of its predictions: it has no better and no
+worse."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from modelfactory.plan.meaning import Meaning
-from modelfactory.plan.metrics import METRICS, Task
+from modelfactory.plan.metrics import METRICS, RANGE, Task
 from modelfactory.plan.outcomes import GLOBAL
 
 _SQL_WORDS = """
@@ -24,6 +24,8 @@ GLOBAL_ROWS = 100_000
 """About the most rows that a global model is fitted on. They go to one task, which should not be the longest of a build
 that may have billions of rows; and they are enough for one model that knows no groups: a sample of so many tells a mean
 to within 0.3 % of the spread."""
+BEATS_CURRENT = "beats_current"
+"""The test that compares with the current version."""
 VIEW_PREFIX, GROUPS_PREFIX = "mf_source_", "mf_groups_"
 """Names of the views on sources and on group tables begin with them."""
 
@@ -78,6 +80,7 @@ class Evaluation:
         folds: number of folds; used by `folds` only.
         metrics: names out of `plan.metrics.METRICS`.
         refit: fit again on all rows after measuring.
+        predictions: measure the least and the greatest prediction, `RANGE`, beside the metrics.
     """
 
     method: Literal["holdout", "by_time", "folds"]
@@ -85,6 +88,33 @@ class Evaluation:
     folds: int = 0
     metrics: tuple[str, ...] = ()
     refit: bool = False
+    predictions: bool = False
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """All that is measured of a model, by name."""
+        return (*self.metrics, *(RANGE if self.predictions else ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredTest:
+    """What must hold of a version before it is published.
+
+    Attributes:
+        kind: name of the test, a key of `testing.registry.REGISTRY`.
+        name: what it is called where its result is told.
+        severity: whether a version that fails is held back, or only told.
+        parameters: the test's own, by name, all of them.
+    """
+
+    kind: str
+    name: str
+    severity: Literal["warn", "error"]
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    def __getitem__(self, parameter: str) -> Any:
+        """Return a parameter."""
+        return dict(self.parameters)[parameter]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +255,7 @@ class TrainStep:
         retrain_on: what else than rows and definition is a reason to train a group again.
         max_failed_share: share of tried groups that may fail, or None where a count is given.
         max_failed_count: count of groups that may fail, or None where a share is given.
+        tests: what must hold of a version before it is published.
         meaning: what its definition means, however it is written; the environment by reference.
         definition_fingerprint: hash of all that decides the models, values of the environment included.
         fit_fingerprint: the same without what decides which rows and groups there are: two families that share it make
@@ -259,6 +290,20 @@ class TrainStep:
     fit_fingerprint: str
     metadata_fingerprint: str
     parents_fingerprint: str = ""
+    tests: tuple[DeclaredTest, ...] = ()
+
+    @property
+    def champion_test(self) -> DeclaredTest | None:
+        """The test that compares with the current version, for which its models are measured too."""
+        return next((test for test in self.tests if test.kind == BEATS_CURRENT), None)
+
+    @property
+    def contest(self) -> Contest | None:
+        """How new models are compared with those of the current version, if a test asks for that."""
+        test = self.champion_test
+        if test is None:
+            return None
+        return Contest(metric=test["metric"], tolerance=test["tolerance"], per_group=test["per_group"])
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -324,9 +369,7 @@ class TrainStep:
 
     def failures_allowed(self, tried: int) -> int:
         """Return how many of `tried` groups may fail in a version that is published."""
-        if self.max_failed_count is not None:
-            return self.max_failed_count
-        return math.floor((self.max_failed_share or 0.0) * tried + 1e-9)  # 29 % of 100 is 29, also in binary
+        return most_lost(self.max_failed_share, self.max_failed_count, of=tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +383,13 @@ class Plan:
 
     steps: tuple[TrainStep, ...]
     defaults: Mapping[str, tuple[tuple[str, str], ...]]
+
+
+def most_lost(share: float | None, count: int | None, *, of: int) -> int:
+    """Return how many of some groups may be lost, by a share of them or a count."""
+    if count is not None:
+        return count
+    return math.floor((share or 0.0) * of + 1e-9)  # 29 % of 100 is 29, also in binary
 
 
 def groups_relation(family: str) -> str:

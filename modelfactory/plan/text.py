@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelfactory.plan.steps import EstimatorCall, Evaluation, FitStep, Plan, TrainStep
+from modelfactory.plan.steps import DeclaredTest, EstimatorCall, Evaluation, FitStep, Plan, TrainStep
 
 WIDTH = 110
 
@@ -35,6 +35,10 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
     if step.fallback is not None:
         yield "  fallback"
         yield from _wrapped(_fallback_text(step))
+    if step.tests:
+        yield "  tests before publishing"
+        for test in step.tests:
+            yield from _wrapped(_test_text(test))
     yield "  result"
     yield from _wrapped(
         f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
@@ -109,6 +113,24 @@ def _evaluation_text(evaluation: Evaluation | None, time: str | None) -> str:
     }[evaluation.method]
     again = "; fitted again on all rows" if evaluation.refit else ""
     return f"{', '.join(evaluation.metrics)} and the baseline, measured on {how}{again}"
+
+
+def _test_text(test: DeclaredTest) -> str:
+    named = f" as {test.name}" if not test.name.startswith(test.kind) else ""
+    given = ", ".join(f"{key} {_parameter_text(value)}" for key, value in test.parameters if value is not None)
+    told = f"{test.kind}{named}: {given}" if given else f"{test.kind}{named}"
+    return told + ("; only warns" if test.severity == "warn" else "")
+
+
+def _parameter_text(value: Any) -> str:
+    match value:
+        case tuple():  # a budget: one of its parts is given
+            share, count = (dict(value)[key] for key in ("share", "count"))
+            return f"{count:,}" if share is None else f"{share * 100:g}%"
+        case bool():
+            return str(value).lower()
+        case _:
+            return " ".join(str(value).split())
 
 
 def _fallback_text(step: TrainStep) -> str:

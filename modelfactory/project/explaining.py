@@ -13,13 +13,13 @@ from modelfactory.diagnostics import Code, did_you_mean, nearest
 from modelfactory.project.classes import Mistake
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
-from modelfactory.project.specs import Spec
+from modelfactory.project.spec_types import Spec
 
 
 def check_key(spec: type[Spec], key: str, value: Any) -> list[Mistake]:
     """Return what is wrong with the value of one key of a spec, whatever its other keys hold."""
     if key not in spec.model_fields:
-        return [Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", (key,), True, _hint(spec, (), key))]
+        return [_unknown(spec, (), key)]
     try:
         _adapter(spec, key).validate_python(value)
     except ValidationError as error:
@@ -62,8 +62,7 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistak
     kind: str = error["type"]
     name, hint = _name(path), None
     if kind == "extra_forbidden":
-        key = str(path[-1])
-        return Mistake(Code.UNKNOWN_KEY, f"unknown key `{key}`", path, True, _hint(spec, path[:-1], key))
+        return _unknown(spec, path[:-1], str(path[-1]))
     if kind == "missing":
         return Mistake(Code.BAD_VALUE, f"key `{path[-1]}` is missing", path[:-1], True)
     match kind:
@@ -87,6 +86,13 @@ def _explained(spec: type[Spec], error: dict[str, Any], path: KeyPath) -> Mistak
     return Mistake(Code.BAD_VALUE, message, path, help=hint)
 
 
+def _unknown(spec: type[Spec], path: KeyPath, key: str) -> Mistake:
+    """Describe a key that the mapping at `path` may not have."""
+    words = {known.keys_are for known in _specs_at(spec, path)}
+    word = words.pop() if len(words) == 1 else Spec.keys_are
+    return Mistake(Code.UNKNOWN_KEY, f"unknown {word} `{key}`", (*path, key), True, _hint(spec, path, key))
+
+
 def _keys_of(value: Any) -> Iterable[Any]:
     return value.keys() if isinstance(value, dict) else ()
 
@@ -100,9 +106,15 @@ def _hint(spec: type[Spec], path: KeyPath, key: str) -> str | None:
         for inner in _specs_in(field.annotation)
         if key in (other.alias or inside for inside, other in inner.model_fields.items())
     ]
+    if len(below) > _MOST_BELOW:
+        return f"`{key}` belongs below the name of the {_specs_at(spec, path)[0].keys_are}"
     if below:
         return f"`{key}` belongs below {' or '.join(f'`{name}`' for name in below)}"
     return did_you_mean(key, keys_at(spec, path))
+
+
+_MOST_BELOW = 3
+"""Keys below which another one may belong, up to which they are named."""
 
 
 def _choice(error: dict[str, Any]) -> str | None:

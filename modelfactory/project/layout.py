@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelfactory.project.specs import FamiliesFileSpec, FamilySpec, ProjectSpec, SourceSpec, Spec
+from modelfactory.project.spec_types import Spec
+from modelfactory.project.specs import FamiliesFileSpec, FamilySpec, ProjectSpec, SourceSpec
 
 WIDTH = 120
 """Columns a line may have before a list or mapping in brackets is spread over several lines."""

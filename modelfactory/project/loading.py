@@ -26,6 +26,7 @@ from modelfactory.project.files import (
 )
 from modelfactory.project.named import NamedSelector, read_selector, unknown_references, wrong_references
 from modelfactory.project.positions import KeyPath
+from modelfactory.project.spec_types import Spec
 from modelfactory.project.specs import (
     FamiliesFileSpec,
     FamilySpec,
@@ -35,7 +36,6 @@ from modelfactory.project.specs import (
     SelectorsFileSpec,
     SelectorSpec,
     SourceSpec,
-    Spec,
     TargetSpec,
 )
 from modelfactory.project.variables import environment_names, substitute, used_variables

@@ -29,7 +29,8 @@ from modelfactory.project.selectors import (
     make_criterion,
     parse,
 )
-from modelfactory.project.specs import CriterionSpec, ExcludeSpec, IntersectionSpec, SelectorSpec, Spec, UnionSpec
+from modelfactory.project.spec_types import Spec
+from modelfactory.project.specs import CriterionSpec, ExcludeSpec, IntersectionSpec, SelectorSpec, UnionSpec
 from modelfactory.project.variables import as_text
 
 _S = TypeVar("_S", bound=Spec)

@@ -5,23 +5,23 @@ The descriptions are the reference: `docs/reference.md` is generated from them.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    WithJsonSchema,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from modelfactory.project.spec_types import (
+    Budget,
+    Count,
+    FailureBudgetSpec,
+    Short,
+    Spec,
+    Written,
+    exclusive,
+    not_bool,
+    text_like,
 )
-from pydantic_core import CoreSchema, core_schema
+from modelfactory.project.test_specs import BareTest, TestSpec, long_test
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CLASS_FORMAT = "class"
@@ -29,13 +29,6 @@ CLASS_FORMAT = "class"
 _CONNECT_URL = re.compile(r"(?P<address>sc://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?)(?:/(?:;[^/]*)?)?")
 _DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
 _MEMORY = r"(\d+(?:\.\d+)?)\s*([mMgG])[bB]?"
-_PERCENT = r"(\d+(?:\.\d+)?)\s*%"
-
-
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
 
 
 def _as_list(value: Any) -> Any:
@@ -52,7 +45,7 @@ def _column_name(value: Any) -> Any:
 
 def _seconds(value: Any) -> Any:
     if not isinstance(value, str):
-        return _not_bool(value)
+        return not_bool(value)
     found = re.fullmatch(_DURATION, value.strip())
     if not found or not any(found.groups()):
         raise ValueError("must be a duration such as 30s, 10m or 1h30m, or a number of seconds")
@@ -76,74 +69,21 @@ def _connect_url(value: str) -> str:
     return value
 
 
-def _budget(value: Any) -> Any:
-    if isinstance(value, str):
-        found = re.fullmatch(_PERCENT, value.strip())
-        if not found:
-            raise ValueError("must be a share such as 1% or 0.01, or a count of groups")
-        value = float(found[1]) / 100
-    if isinstance(_not_bool(value), int | float) and not 0 <= value <= (1 if isinstance(value, float) else math.inf):
-        raise ValueError("must be a share from 0% to 100%, or a count of groups")
-    if isinstance(value, float):
-        return {"share": value}
-    return {"count": value} if isinstance(value, int) else value
-
-
 def _option(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
         raise ValueError("must be text, a number, true or false")
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
-    """Lets a short form be written in place of a value, and says so in the JSON Schema.
-
-    Attributes:
-        form: type of the short form.
-        expand: makes a value's long form of its short one, and leaves all else as it is.
-    """
-
-    form: Any
-    expand: Callable[[Any], Any]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Put the expansion before the validation of the long form."""
-        long = handler(source)
-        written = core_schema.union_schema([handler.generate_schema(self.form), long])
-        return core_schema.no_info_before_validator_function(self.expand, long, json_schema_input_schema=written)
-
-
-def _text(pattern: str) -> Any:
-    """Return the type of a text by its JSON Schema; the value's own validator is what checks it."""
-    return Annotated[str, WithJsonSchema({"type": "string", "pattern": rf"^\s*{pattern}\s*$"})]
-
-
-def _exclusive(*keys: str, needed: bool) -> dict[str, Any]:
-    """Return the JSON Schema of what a model validator checks: at most one of some keys is given, or exactly one."""
-    given = {key: {"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in keys}
-    others = {key: {other: {"type": "null"} for other in keys if other != key} for key in keys}
-    rules: list[Any] = [{"if": given[key], "then": {"properties": others[key]}} for key in keys]
-    return {"allOf": [*rules, {"anyOf": list(given.values())}] if needed else rules}
-
-
-Count = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
-Steps = Annotated[int, Field(ge=0), BeforeValidator(_not_bool)]
-Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_not_bool)]
-Seconds = Annotated[float, Field(gt=0), Short(_text(f"(?=.*[1-9]){_DURATION}"), _seconds)]
-Memory = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_text(_MEMORY))]
+Steps = Annotated[int, Field(ge=0), BeforeValidator(not_bool)]
+Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(not_bool)]
+Seconds = Annotated[float, Field(gt=0), Short(text_like(f"(?=.*[1-9]){_DURATION}"), _seconds)]
+Memory = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=text_like(_MEMORY))]
 Names = Annotated[tuple[str, ...], Short(str, _as_list)]
 Option = Annotated[Any, BeforeValidator(_option, json_schema_input_type=str | bool | float)]
-Written = Annotated[str, Field(min_length=1)]
 NotEmpty = Field(min_length=1, json_schema_extra={"minItems": 1})
 ConnectUrl = Annotated[str, AfterValidator(_connect_url), Field(json_schema_extra={"pattern": "^sc://"})]
 ClassName = Annotated[str, Field(json_schema_extra={"format": CLASS_FORMAT})]
-
-
-class Spec(BaseModel):
-    """Base of all that users write: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ColumnSpec(Spec):
@@ -159,7 +99,7 @@ class ColumnSpec(Spec):
 class SourceSpec(Spec):
     """A declared input table: a path with a format, or a catalog table."""
 
-    model_config = ConfigDict(json_schema_extra=_exclusive("path", "table", needed=False))
+    model_config = ConfigDict(json_schema_extra=exclusive("path", "table", needed=False))
 
     name: str = Field(pattern=NAME_PATTERN, description="Name of the source; unique in the project.")
     description: str | None = Field(None, description="What the table holds.")
@@ -230,7 +170,7 @@ class ByTimeSpec(Spec):
 class EvaluateSpec(Spec):
     """How models are measured; exactly one of `holdout`, `by_time` and `folds`."""
 
-    model_config = ConfigDict(json_schema_extra=_exclusive("holdout", "by_time", "folds", needed=True))
+    model_config = ConfigDict(json_schema_extra=exclusive("holdout", "by_time", "folds", needed=True))
 
     holdout: Share | None = Field(
         None,
@@ -238,7 +178,7 @@ class EvaluateSpec(Spec):
         "position.",
     )
     by_time: ByTimeSpec | None = Field(None, description="Measure on the latest rows of each group.")
-    folds: Annotated[int, Field(ge=2), BeforeValidator(_not_bool)] | None = Field(
+    folds: Annotated[int, Field(ge=2), BeforeValidator(not_bool)] | None = Field(
         None,
         description="Number of folds: each row is measured once; the stored model is fitted on all rows.",
     )
@@ -257,33 +197,10 @@ class EvaluateSpec(Spec):
         return self
 
 
-class FailureBudgetSpec(Spec):
-    """How many failed groups a version may hold: a share of the groups that were tried, or a count."""
-
-    model_config = ConfigDict(json_schema_extra=_exclusive("share", "count", needed=True))
-
-    share: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="Share of the groups that were tried.")
-    count: Annotated[int, Field(ge=0)] | None = Field(None, description="Count of groups.")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.share is None) == (self.count is None):
-            raise ValueError("needs `share` or `count`, one of them")
-        return self
-
-
-Budget = (
-    _text(r"0*(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)\s*%")
-    | Annotated[int, Field(ge=0)]
-    | Annotated[float, Field(ge=0, le=1)]
-)
-"""The short forms of a failure budget."""
-
-
 class FamilySpec(Spec):
     """One declared set of models: one estimator definition, trained once per group."""
 
-    model_config = ConfigDict(json_schema_extra=_exclusive("source", "sql", "sql_file", needed=False))
+    model_config = ConfigDict(json_schema_extra=exclusive("source", "sql", "sql_file", needed=False))
 
     name: str = Field(pattern=NAME_PATTERN, description="Name of the family; unique in the project.")
     description: str | None = Field(None, description="What the models are for.")
@@ -354,12 +271,12 @@ class FamilySpec(Spec):
         description="Longest time for one group, such as `10m`: `timed_out`. Compiled code that does not return to "
         "Python is ended with its process, a tenth of the time and a second later.",
     )
-    max_failed: Annotated[FailureBudgetSpec, Short(Budget, _budget)] = Field(
+    max_failed: Budget = Field(
         FailureBudgetSpec(share=0.01),
         json_schema_extra={"default": "1%"},
         description="Share (`1%`, `0.01`) or count of failed groups above which the version is not published.",
     )
-    seed: Annotated[int, Field(ge=0), BeforeValidator(_not_bool)] = Field(
+    seed: Annotated[int, Field(ge=0), BeforeValidator(not_bool)] = Field(
         0,
         description="Seed of the holdout and, together with the group's key, of every open `random_state`.",
     )
@@ -373,6 +290,11 @@ class FamilySpec(Spec):
         None,
         description="What stands in for groups that have no model: a coarser family, whose `group_by` is part of this "
         "one's; or `global`, one model more of the same estimator, fitted on the rows of all groups.",
+    )
+    tests: tuple[Annotated[TestSpec, Short(BareTest, long_test)], ...] = Field(
+        (),
+        description="What must hold of a version before it is published; `mf test` looks again. A test that needs no "
+        "parameters may be its name alone.",
     )
     tags: Names = Field((), description="Tags for selection; those of folder and project defaults are added.")
     owner: str | None = Field(None, description="Who answers for the family.")
@@ -419,7 +341,7 @@ class ProjectSpec(Spec):
 class TargetSpec(Spec):
     """Where to run: an entry of `profiles.yml`."""
 
-    model_config = ConfigDict(json_schema_extra=_exclusive("remote", "master", needed=False))
+    model_config = ConfigDict(json_schema_extra=exclusive("remote", "master", needed=False))
 
     master: str = Field(
         "local[*]", description="Spark master URL: `local[*]`, `spark://…`, `yarn`, `k8s://…`; not beside `remote`."

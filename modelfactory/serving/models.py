@@ -226,9 +226,20 @@ class VersionModels:
     @cached_property
     def linear(self) -> LinearModels | None:
         """The numbers of all models by group, if all are linear; those of groups without a model mean nothing."""
+        return self.linear_of(np.flatnonzero(self.has_model))
+
+    def linear_of(self, groups: Index) -> LinearModels | None:
+        """Return the numbers of some models by group, if these are linear; those of all others mean nothing.
+
+        Args:
+            groups: groups that have a model.
+
+        Raises:
+            InputError: the bytes of one are not those that were published, or may not be loaded.
+        """
         if self.record.task != "regression":
             return None
-        return linear_models(self.stored(np.flatnonzero(self.has_model)), len(self.has_model), self._loaded_anew)
+        return linear_models(self.stored(groups), len(self.has_model), self._loaded_anew)
 
     def whole(self) -> GlobalModel:
         """Return the model of all rows of this version."""

@@ -124,7 +124,7 @@ def compare_groups(old: pa.Table, new: pa.Table, keys: Sequence[str], *, metrics
         keys: the group columns, of both; a null is a key like any other.
         metrics: names of metrics in the order in which they count; others come behind.
     """
-    before = _matched(old, new, keys)
+    before = matched_rows(old, new, keys)
     both = np.flatnonzero(before >= 0)
     pairs = before[both], both
     gone = np.ones(old.num_rows, bool)
@@ -164,7 +164,7 @@ Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
-def _matched(old: pa.Table, new: pa.Table, keys: Sequence[str]) -> Rows:
+def matched_rows(old: pa.Table, new: pa.Table, keys: Sequence[str]) -> Rows:
     """Return for each row of the new table the row of the same group in the old one, or -1."""
     codes = np.zeros(old.num_rows + new.num_rows, np.int64)
     for key in keys:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sklearn_metrics
 
-from modelfactory.plan.metrics import METRICS
+from modelfactory.plan.metrics import GREATEST, LEAST, METRICS
 from modelfactory.training.batches import Floats
-from modelfactory.training.regression import mean_label, regression_metrics
+from modelfactory.training.regression import mean_label, prediction_range, regression_metrics
 
 Labels = npt.NDArray[Any]
 
 
-def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) -> dict[str, float]:
+def measure(
+    names: tuple[str, ...], model: Any, features: Any, label: Labels, *, predictions: bool = False
+) -> dict[str, float]:
     """Measure a fitted model; a metric that is not defined on these rows is left out.
 
     Args:
@@ -25,6 +27,7 @@ def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) ->
         model: a fitted estimator.
         features: shape (n, p).
         label: shape (n,).
+        predictions: measure the range of the predictions too, which are numbers.
 
     Returns:
         The metrics that are defined, by name.
@@ -35,7 +38,9 @@ def measure(names: tuple[str, ...], model: Any, features: Any, label: Labels) ->
     if predicted.shape != label.shape:
         raise ValueError(f"predict gave an array of shape {predicted.shape} for {len(label)} rows")
     if METRICS[names[0]].task == "regression":
-        return _of_one_group(names, label, predicted.astype(np.float64, copy=False))
+        predicted = predicted.astype(np.float64, copy=False)
+        ends = prediction_range(predicted, np.array([0, len(label)])) if predictions else {}
+        return _of_one_group(names, label, predicted) | {name: float(value) for name, (value,) in ends.items()}
     classes = getattr(model, "classes_", None)
     if any(METRICS[name].needs == "probabilities" for name in names):
         return _metrics(names, label, predicted, _scores(model, features), classes)
@@ -70,9 +75,15 @@ def measure_baseline(
 
 
 def mean_of(measured: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean over folds of each metric, of the folds where it is defined."""
+    """Return the mean over folds of each metric, of the folds where it is defined, and the range of all predictions."""
     names = dict.fromkeys(name for found in measured for name in found)
-    return {name: float(np.mean([found[name] for found in measured if name in found])) for name in names}
+    return {
+        name: float(_OVER_FOLDS.get(name, np.mean)([found[name] for found in measured if name in found]))
+        for name in names
+    }
+
+
+_OVER_FOLDS: Mapping[str, Callable[[list[float]], Any]] = {LEAST: min, GREATEST: max}
 
 
 def _of_one_group(names: tuple[str, ...], label: Floats, predicted: Floats) -> dict[str, float]:

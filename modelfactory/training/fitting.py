@@ -206,8 +206,9 @@ def _measure(
     weight = None if rows.weight is None else rows.weight[train]
     found.model = _fit(step, template, rows, train, clock)
     found.n_train, found.n_test = len(train), found.n_test + len(test)
-    found.metrics.append(measure(names, found.model, rows.features(test), rows.label[test]))
-    found.baseline.append(measure_baseline(names, rows.label[train], weight, rows.label[test]))
+    features, label, predictions = rows.features(test), rows.label[test], step.evaluation.predictions
+    found.metrics.append(measure(names, found.model, features, label, predictions=predictions))
+    found.baseline.append(measure_baseline(names, rows.label[train], weight, label))
 
 
 def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: FitClock) -> Any:

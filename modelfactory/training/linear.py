@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelfactory.plan.metrics import LEAST, RANGE
 from modelfactory.plan.steps import FitStep, LinearSolve
 from modelfactory.training.batches import Bools, Chunk, Floats, Rows
 from modelfactory.training.clock import FitClock
 from modelfactory.training.estimators import Template, name_features
-from modelfactory.training.regression import mean_label, regression_metrics
+from modelfactory.training.regression import mean_label, prediction_range, regression_metrics
 from modelfactory.training.stamping import Bytes, Stamp, make_stamp
 
 LARGEST_GROUP = 1 << 18
@@ -180,6 +181,7 @@ class LinearSolver:
         good, found = able.copy(), _Solution.empty(g, len(self.step.features))
         n_train, n_test = np.zeros(g, dtype=np.intp), np.zeros(g, dtype=np.intp)
         names = evaluation.metrics if evaluation else ()
+        told = evaluation.measured if evaluation else ()
         measures: list[tuple[dict[str, Floats], dict[str, Floats]]] = []
         for number in range(int(measured.max()) + 1):
             test = _Part.where(measured == number, owner, g)
@@ -206,8 +208,8 @@ class LinearSolver:
             index=np.flatnonzero(good),
             n_train=n_train[good],
             n_test=n_test[good],
-            metrics={name: _mean([m[name] for m, _ in measures])[good] for name in names if measures},
-            baseline={name: _mean([b[name] for _, b in measures])[good] for name in names if measures},
+            metrics={name: _over_splits(name, [m[name] for m, _ in measures])[good] for name in told if measures},
+            baseline={name: _over_splits(name, [b[name] for _, b in measures])[good] for name in names if measures},
             fit_seconds=(share * clock.wall)[good],
             cpu_seconds=(share * clock.cpu)[good],
             models=self._encode(found, n_train, good),
@@ -289,7 +291,9 @@ class LinearSolver:
         results = []
         for said in (predicted, np.repeat(mean, test.n_rows)):
             by_name = regression_metrics(names, label[test.rows], said, test.bounds)
-            spread = {name: np.full(g, np.nan) for name in names}
+            if said is predicted and self.step.evaluation and self.step.evaluation.predictions:
+                by_name |= prediction_range(said, test.bounds)
+            spread = {name: np.full(g, np.nan) for name in by_name}
             for name, values in by_name.items():
                 spread[name][test.groups] = values
             results.append(spread)
@@ -365,8 +369,11 @@ def _stacks(n: Rows, chosen: Bools, width: int) -> Iterator[tuple[Rows, int]]:
         yield from ((members[start : start + most], length) for start in range(0, len(members), most))
 
 
-def _mean(by_split: list[Floats]) -> Floats:
-    """Return the mean over the splits that have a number, NaN where none has."""
+def _over_splits(name: str, by_split: list[Floats]) -> Floats:
+    """Return the mean over the splits that have a number, or the end of the range of all; NaN where none has."""
+    if name in RANGE:
+        found: Floats = (np.fmin if name == LEAST else np.fmax).reduce(by_split)
+        return found
     total, count = np.zeros_like(by_split[0]), np.zeros(len(by_split[0]))
     for values in by_split:  # one after the other: how NumPy adds up depends on the shape of the whole
         has = ~np.isnan(values)

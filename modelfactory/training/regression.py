@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelfactory.plan.metrics import METRICS
+from modelfactory.plan.metrics import GREATEST, LEAST, METRICS
 from modelfactory.training.batches import Bools, Floats, Rows
 
 
@@ -29,6 +29,21 @@ def regression_metrics(names: tuple[str, ...], label: Floats, predicted: Floats,
         sound = segments.all(np.isfinite(p))
         found = {name: np.where(sound, _REGRESSION[METRICS[name].function](segments, y, p), np.nan) for name in names}
         return {name: np.where(np.isfinite(values), values, np.nan) for name, values in found.items()}
+
+
+def prediction_range(predicted: Floats, bounds: Rows) -> dict[str, Floats]:
+    """Return the least and the greatest prediction of many groups; infinite where one is no finite number.
+
+    Args:
+        predicted: shape (n,).
+        bounds: the rows of group i are `bounds[i]` to `bounds[i + 1]`, none of them empty, shape (g + 1,).
+
+    Returns:
+        By the names of `plan.metrics.RANGE` an array of shape (g,).
+    """
+    sound = np.logical_and.reduceat(np.isfinite(predicted), bounds[:-1])
+    least, greatest = np.minimum.reduceat(predicted, bounds[:-1]), np.maximum.reduceat(predicted, bounds[:-1])
+    return {LEAST: np.where(sound, least, -np.inf), GREATEST: np.where(sound, greatest, np.inf)}
 
 
 def mean_label(label: Floats, weight: Floats | None, bounds: Rows) -> Floats:

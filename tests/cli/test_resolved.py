@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
 from modelfactory.cli.resolved import path_text
-from modelfactory.project.specs import Spec
+from modelfactory.project.spec_types import Spec
 
 Found = dict[str, dict[str, Any]]
 SECRET = "swordfish"

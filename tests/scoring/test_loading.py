@@ -31,6 +31,7 @@ from sklearn.linear_model import LinearRegression
 
 from modelfactory.scoring import loading
 from modelfactory.scoring.loading import BrokenModel, UnsafeModel, VersionMismatch, check_versions, load_model
+from modelfactory.testing.models import is_finite
 from modelfactory.training.encoding import encode_model
 
 
@@ -446,7 +447,7 @@ def everything() -> dict[str, Callable[[], Any]]:
 
 
 @pytest.mark.parametrize("name", sorted(everything()))
-def test_every_fitted_estimator_of_scikit_learn_loads_again(name: str) -> None:
+def test_every_fitted_estimator_of_scikit_learn_loads_again_and_passes_for_sound(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = everything()[name]()
@@ -457,6 +458,7 @@ def test_every_fitted_estimator_of_scikit_learn_loads_again(name: str) -> None:
             return
         found = load(data)
         assert type(found) is type(model)
+        assert is_finite(found)
         # The restricted way gives what the plain way gives, to the byte.
         plain = pickle.loads(data)
         assert pickle.dumps(found, protocol=5) == pickle.dumps(plain, protocol=5)

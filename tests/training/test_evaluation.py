@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -20,14 +21,17 @@ from training_samples import (
     fit,
     holdout,
     in_folds,
+    make_batch,
     make_step,
     sample_group,
     splits_of,
 )
+from training_samples import train as train_all
 
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS
 from modelfactory.plan.steps import Evaluation
 from modelfactory.training.batches import GroupRows
+from modelfactory.training.estimators import make_template
 from modelfactory.training.evaluation import mean_of, measure, measure_baseline
 from modelfactory.training.regression import regression_metrics
 from modelfactory.training.splitting import measured_in
@@ -304,6 +308,35 @@ def test_metrics_of_folds_are_their_means() -> None:
 def test_the_mean_over_folds_is_of_the_folds_that_have_the_metric() -> None:
     assert mean_of([{"a": 1.0}, {"a": 2.0, "b": 5.0}, {}]) == {"a": 1.5, "b": 5.0}
     assert mean_of([]) == {}
+
+
+@pytest.mark.parametrize("estimator", ["sklearn.linear_model.LinearRegression", "sklearn.tree.DecisionTreeRegressor"])
+@pytest.mark.parametrize("evaluation", [holdout(0.3), in_folds(3)], ids=lambda e: e.method)
+def test_the_range_is_that_of_all_predictions_of_rows_that_a_model_has_not_seen(
+    estimator: str, evaluation: Evaluation
+) -> None:
+    """Those of scikit-learn, fitted by hand on the other rows of each fold."""
+    group = sample_group()
+    step = make_step(call(estimator), evaluation=dataclasses.replace(evaluation, predictions=True))
+    features, label = group.frame(step).to_numpy(), np.asarray(group.label)
+    path, _, name = estimator.rpartition(".")
+    said = []
+    for train, test in splits_of(evaluation, rows_with(group.hashes), 0):
+        model = make_template(step.estimator, 0).for_group(group.group).fit(features[train], label[train])
+        assert (type(model).__module__.startswith(path), type(model).__name__) == (True, name)
+        said.append(model.predict(features[test]))
+    (outcome,) = train_all(step, [make_batch(step, group)]).values()
+    measured = dict(outcome["metrics"])
+    assert measured["min_prediction"] == pytest.approx(np.concatenate(said).min(), rel=1e-9)
+    assert measured["max_prediction"] == pytest.approx(np.concatenate(said).max(), rel=1e-9)
+    assert list(dict(outcome["baseline"])) == ["rmse", "mae", "r2"]
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_prediction_that_is_no_number_is_outside_of_every_range(odd: float) -> None:
+    label = np.array([1.0, 2.0, 3.5])
+    found = measure(("rmse",), Oracle(np.array([1.0, odd, 3.0])), None, label, predictions=True)
+    assert found == {"min_prediction": -math.inf, "max_prediction": math.inf}
 
 
 # Many groups at once ----------------------------------------------------------------------------------------------

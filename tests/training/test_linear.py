@@ -49,10 +49,10 @@ ESTIMATORS = [
 REGRESSION = tuple(name for name, metric in METRICS.items() if metric.task == "regression")
 EVALUATIONS = [
     None,
-    holdout(0.3, *REGRESSION),
+    dataclasses.replace(holdout(0.3, *REGRESSION), predictions=True),
     holdout(0.3, refit=True),
     by_time(0.3),
-    in_folds(3, *REGRESSION),
+    dataclasses.replace(in_folds(3, *REGRESSION), predictions=True),
 ]
 CLOSE = 1e-9
 

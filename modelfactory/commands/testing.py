@@ -1,0 +1,196 @@
+"""Declared tests: of a version that a build is about to publish, and of published ones for `mf test`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from modelfactory.commands.events import document_of
+from modelfactory.commands.report import JudgedFamily, Judgement, Reporter, held_back
+from modelfactory.commands.workspace import Workspace
+from modelfactory.diagnostics import Code, Diagnostic, InputError
+from modelfactory.plan.steps import TrainStep
+from modelfactory.store.groups import read_groups
+from modelfactory.store.history import version_of
+from modelfactory.store.manifest import Manifest, VersionRecord
+from modelfactory.testing.registry import run_tests
+from modelfactory.testing.results import TestResult
+from modelfactory.testing.tested import Tested
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from modelfactory.serving.models import VersionModels
+
+SCHEMA = 1
+"""Number of the form of the document that `mf test --output json` writes."""
+MODELS_KEPT = 64 << 20
+"""Most bytes of models that are kept loaded, for the next test."""
+
+
+def judge_candidate(
+    workspace: Workspace, step: TrainStep, groups: pa.Table, record: VersionRecord
+) -> tuple[TestResult, ...]:
+    """Run the declared tests of a version that is sealed and not published.
+
+    Args:
+        workspace: the project.
+        step: the family's step.
+        groups: the version's group table, in the order in which it was written.
+        record: the version.
+    """
+    if not step.tests:
+        return ()
+    before = workspace.store.manifest(step.family)
+    former = before.versions if before else []
+    manifest = Manifest(family=step.family, current=record.number, versions=[*former, record])
+    current = before.version() if before else None
+    tested = _tested(workspace, step, manifest, record, groups=groups, previous=current, anew=False)
+    return tuple(run_tests(tested))
+
+
+def failure(step: TrainStep, tests: tuple[TestResult, ...]) -> Diagnostic | None:
+    """Say why a version may not be published that its tests hold back; None if none does."""
+    wrong = [test for test in tests if test.holds_back]
+    if not wrong:
+        return None
+    said = ", ".join(f"{test.name} ({test.message})" for test in wrong)
+    return Diagnostic(
+        code=Code.TESTS_FAILED,
+        message=f"{len(wrong)} of {len(tests)} tests of family `{step.family}` failed: {said}; "
+        "the version is not published",
+        help=held_back(step.family),
+    )
+
+
+def judge_published(workspace: Workspace, reporter: Reporter, *, version: int | None = None) -> Judgement:
+    """Run the declared tests of the selected families on published versions.
+
+    Args:
+        workspace: the project.
+        reporter: hears what happens.
+        version: number of the version; the current one of each family if None.
+
+    Raises:
+        InputError: a store or a version cannot be read, or there is none of that number.
+    """
+    began = time.monotonic()
+    steps = [step for step in workspace.plan.steps if step.tests]
+    judged = []
+    for index, step in enumerate(steps, start=1):
+        found = _judged(workspace, step, version)
+        judged.append(found)
+        reporter.family_tested(index, len(steps), found)
+    without = len(workspace.plan.steps) - len(steps)
+    if without:
+        reporter.note(f"{without} {'family declares' if without == 1 else 'families declare'} no tests")
+    done = Judgement(families=tuple(judged), seconds=time.monotonic() - began)
+    reporter.tests_finished(done)
+    return done
+
+
+def _judged(workspace: Workspace, step: TrainStep, number: int | None) -> JudgedFamily:
+    began = time.monotonic()
+    manifest = workspace.store.manifest(step.family)
+    if manifest is None:
+        return JudgedFamily(family=step.family, version=None)
+    record = version_of(manifest, manifest.current if number is None else number)
+    former = [version for version in manifest.versions if version.number < record.number]
+    tested = _tested(
+        workspace,
+        step,
+        manifest,
+        record,
+        groups=read_groups(workspace.store.files(step.family, record, "groups")),
+        previous=former[-1] if former else None,
+        anew=True,
+    )
+    results = tuple(run_tests(tested))
+    return JudgedFamily(family=step.family, version=record.number, tests=results, seconds=time.monotonic() - began)
+
+
+def _tested(
+    workspace: Workspace,
+    step: TrainStep,
+    manifest: Manifest,
+    record: VersionRecord,
+    *,
+    groups: pa.Table,
+    previous: VersionRecord | None,
+    anew: bool,
+) -> Tested:
+    """Put together what tests of a version look at.
+
+    Args:
+        workspace: the project.
+        step: the family's step.
+        manifest: all versions of the family, this one among them.
+        record: the version.
+        groups: its group table.
+        previous: the version before.
+        anew: whether models that were taken over from earlier versions are looked at again.
+    """
+    store = workspace.store
+
+    def open_models() -> VersionModels:
+        from modelfactory.serving.models import LoadedModels, Trust, VersionModels  # for those who ask for models
+
+        # They are looked at and not asked: what another scikit-learn has fitted has the same numbers.
+        trust = Trust(frozenset(workspace.project.spec.estimator_packages), version_mismatch=True)
+        return VersionModels(store, manifest, record, trust, LoadedModels(MODELS_KEPT))
+
+    def read_previous() -> pa.Table:
+        if previous is None:
+            raise AssertionError("there is no version before")
+        return read_groups(store.files(step.family, previous, "groups"))
+
+    return Tested(
+        tests=step.tests,
+        groups=groups,
+        record=record,
+        open_models=open_models,
+        read_previous=read_previous,
+        previous_record=previous,
+        history=tuple(version for version in manifest.versions if version.number < record.number),
+        anew=anew,
+    )
+
+
+def judgement_document(judgement: Judgement) -> dict[str, Any]:
+    """Return what came of testing as plain data."""
+    return {
+        "schema": SCHEMA,
+        "exit_code": judgement.exit_code,
+        "seconds": round(judgement.seconds, 3),
+        "families": [
+            {
+                "family": family.family,
+                "version": family.version,
+                "seconds": round(family.seconds, 3),
+                "tests": [document_of(test) for test in family.tests],
+            }
+            for family in judgement.families
+        ],
+    }
+
+
+def check_queries(workspace: Workspace) -> None:
+    """See that the tests that are queries can be run, before anything is trained for them.
+
+    Raises:
+        InputError: with each that cannot.
+    """
+    mistakes = [
+        family.diagnostic(Code.BAD_VALUE, f"cannot run the query: {wrong}", ("tests", index, "sql", "query"))
+        for family in workspace.families
+        for index, test in enumerate(family.spec.tests)
+        if test.kind == "sql" and (wrong := _wrong_query(test.parameters.query)) is not None
+    ]
+    if mistakes:
+        raise InputError(*mistakes)
+
+
+def _wrong_query(query: str) -> str | None:
+    from modelfactory.testing.queries import check_query
+
+    return check_query(query)
