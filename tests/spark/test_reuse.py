@@ -14,6 +14,7 @@ from support import RecordingReporter, workspace_of, write_project
 from modelfactory import open_store
 from modelfactory.commands.build import build
 from modelfactory.commands.candidates import publish, show_candidate
+from modelfactory.commands.inspect import list_groups
 from modelfactory.commands.project_options import ProjectOptions
 from modelfactory.commands.report import FamilyResult
 from modelfactory.commands.run import start_run
@@ -226,3 +227,68 @@ def test_other_libraries_retrain_where_the_family_says_so(spark: Any, folder: Pa
     result = run(spark, folder)
     assert result.reasons == {"environment_changed": 3}
     assert run(spark, folder).status == "reused"
+
+
+CONTEST = """\
+families:
+- name: f
+  group_by: [k]
+  source: rows
+  features: [x]
+  label: y
+  evaluate: {holdout: 0.3}
+  estimator: LinearRegression
+  tests:
+  - beats_current: {metric: rmse, min_share: 0.9}
+"""
+
+
+@pytest.fixture
+def contest(folder: Path) -> Path:
+    (folder / "families/f.yml").write_text(CONTEST, encoding="utf-8")
+    return folder
+
+
+def measured(folder: Path, *, candidate: bool = False) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Return metrics of each group and of its champion."""
+    table = list_groups(workspace_of(folder), "f", where=None, sort=None, limit=None, candidate=candidate)
+    rows = table.to_pylist(maps_as_pydicts="strict")
+    return {g["k"]: (g["metrics"], g["champion"]) for g in rows}
+
+
+def test_a_worse_model_is_held_back_or_does_not_replace_the_champion(spark: Any, contest: Path) -> None:
+    run(spark, contest)
+    first = measured(contest)
+    assert {champion == {} for _, champion in first.values()} == {True}
+    edit(contest, "estimator: LinearRegression", "estimator: {class: DecisionTreeRegressor, params: {max_depth: 1}}")
+    held_back = run(spark, contest)
+    assert (held_back.status, held_back.exit_code, held_back.statuses) == ("error", 1, {"trained": 3})
+    # The champion is measured on the very rows that the new model is, which it was not fitted on.
+    candidate = measured(contest, candidate=True)
+    for key, (_, champion) in candidate.items():
+        assert champion == pytest.approx(first[key][0])
+    assert all(new["rmse"] > champion["rmse"] for new, champion in candidate.values())
+
+    edit(contest, "min_share: 0.9", "min_share: 0.9, per_group: true")
+    result = run(spark, contest)
+    assert (result.status, result.version, result.statuses) == ("success", 2, {"reused": 3})
+    assert outcomes(contest) == dict.fromkeys(KEYS, ("reused", "champion_stands", 1))
+    groups = {g["k"]: g for g in open_store(contest / "store").family("f").groups().to_pylist()}
+    assert groups["a"]["warnings"][0].startswith("the new model lost: rmse ")
+    assert groups["a"]["n_train"] + groups["a"]["n_test"] == 30
+    assert measured(contest)["a"][0] == pytest.approx(first["a"][0])
+    assert open_store(contest / "store").family("f").model(k="a").coef_.shape == (1,)
+    # What was decided stands: nobody fits a loser every night.
+    assert run(spark, contest).status == "reused"
+    # A better one replaces it, group by group; these are solved all at once.
+    write(contest, pa.concat_tables([rows(["a"]), rows(["b"], 200), rows(["c"])]))
+    edit(contest, "{class: DecisionTreeRegressor, params: {max_depth: 1}}", "LinearRegression")
+    edit(contest, "min_share: 0.9, per_group: true", "min_share: 0.1, tolerance: 0.0, per_group: true")
+    run(spark, contest)
+    found = measured(contest)
+    assert outcomes(contest)["a"] == ("trained", "definition_changed", 3)  # as good as the champion, which is equal
+    assert found["a"][0] == pytest.approx(found["a"][1])
+    new, champion = found["b"]
+    stands = outcomes(contest)["b"][0] == "reused"
+    assert champion["rmse"] > 0
+    assert stands == (new["rmse"] == champion["rmse"])
