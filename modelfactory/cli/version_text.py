@@ -12,7 +12,6 @@ from rich.text import Text
 
 from modelfactory.cli.changes import append_change, as_cell, as_code, markdown_changes, printable, row
 from modelfactory.cli.tables import fitting, framed, number, short_commit, size
-from modelfactory.commands.candidates import CandidateDetails
 from modelfactory.commands.events import json_value
 from modelfactory.commands.forgetting import Forgetting
 from modelfactory.commands.history import Pruning, VersionComparison
@@ -20,6 +19,7 @@ from modelfactory.diagnostics import counted
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
+    from modelfactory.commands.candidates import CandidateDetails
     from modelfactory.store.forgetting import Loss
     from modelfactory.store.group_changes import GroupChanges, MetricChange, MovedGroup
 

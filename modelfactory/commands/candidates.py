@@ -8,7 +8,6 @@ from modelfactory.commands.history import VersionComparison, compared, project_w
 from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.store.candidates import Candidate, candidate_of, no_candidate
 from modelfactory.store.manifest import Manifest
-from modelfactory.store.versions import publish_candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ def publish(options: ProjectOptions, family: str) -> Manifest:
         InputError: there is no such family, it has no candidate, or files of that are missing.
         StoreLocked: a build of the family is under way, or came first.
     """
+    from modelfactory.store.versions import publish_candidate
+
     store = store_of(project_with(options, family))
     if candidate_of(store, family, store.manifest(family)) is None:
         raise no_candidate(family)

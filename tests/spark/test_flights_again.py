@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support import PROJECTS, RecordingReporter, workspace_of
 
@@ -39,7 +41,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def fly(project: Path, rows: pd.DataFrame) -> None:
-    rows.to_parquet(project / "data" / "flights.parquet", index=False)
+    schema = pq.read_schema(PROJECTS / "flights" / "data" / "flights.parquet").remove_metadata()
+    table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    pq.write_table(table, project / "data" / "flights.parquet")
 
 
 def run(spark: Any, project: Path, *families: str) -> dict[str, FamilyResult]:
