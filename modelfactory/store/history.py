@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelfactory.diagnostics import Code, counted, input_error
-from modelfactory.store.candidates import check_whole
+from modelfactory.store.candidates import candidate_of, check_whole
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import leftovers
 from modelfactory.store.manifest import Manifest, VersionRecord, manifest_text
@@ -281,7 +281,9 @@ def _plan(
         for name, manifest in former.items()
     }
     pinned = named_folders(others).keys() | named_folders(pointers).keys()
-    reasons = _reasons(counts, keep, named=[v.number for v in counts.versions if folders_of(family, v) & pinned])
+    named = [v.number for v in counts.versions if folders_of(family, v) & pinned]
+    candidate = candidate_of(store, family, counts)
+    reasons = _reasons(counts, keep, named=named, needed=candidate.version.model_versions if candidate else ())
     stays = pinned | named_folders({family: _only(counts, reasons)}).keys()
     before = {family: counts, **former}
     after = {
@@ -312,16 +314,17 @@ def _plan(
     return _Plan(pruned, replaced, [*gone, *left])
 
 
-def _reasons(manifest: Manifest, keep: int, *, named: Collection[int]) -> dict[int, Why]:
-    """Return the numbers of the versions that stay, and why."""
+def _reasons(manifest: Manifest, keep: int, *, named: Collection[int], needed: Collection[int] = ()) -> dict[int, Why]:
+    """Return the numbers of the versions that stay, and why; those that a candidate needs stay as well."""
     if keep < 1:
         raise ValueError("at least one version is kept")
     newest = sorted((version.number for version in manifest.versions), reverse=True)[:keep]
     reasons: dict[int, Why] = dict.fromkeys(named, "named")
     reasons |= dict.fromkeys(newest, "newest")
     reasons[manifest.current] = "current"
-    needed: dict[int, Why] = dict.fromkeys(_with_needed(manifest, reasons), "needed")
-    return needed | reasons
+    there = {version.number for version in manifest.versions}
+    also: dict[int, Why] = dict.fromkeys(_with_needed(manifest, {*reasons, *(there & set(needed))}), "needed")
+    return also | reasons
 
 
 def _with_needed(manifest: Manifest, numbers: Iterable[int]) -> set[int]:

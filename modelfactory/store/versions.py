@@ -141,6 +141,13 @@ def publish_candidate(store: Store, family: str) -> Manifest:
     if candidate is None or candidate.folder is None:
         raise no_candidate(family)
     check_whole(store, family, candidate.version)
+    for number in candidate.version.model_versions:
+        needed = manifest.version(number) if manifest else None
+        if needed is not None:
+            check_whole(store, family, needed)
+        elif number != candidate.version.number:
+            message = f"the candidate of family `{family}` needs models of version {number}, which is gone"
+            raise input_error(Code.STORE, message, help="build it again")
     staging = Staging(store.place, family, candidate.folder, former, manifest)
     published_at = datetime.now(UTC).isoformat(timespec="seconds")
     return publish_version(store, staging, candidate.version.model_copy(update={"published_at": published_at}))
