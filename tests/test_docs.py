@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from support import FAMILY_YAML, PROJECTS, ROOT, load, workspace_of, write_project
 from typer.testing import CliRunner
 
@@ -178,6 +179,16 @@ def test_the_files_in_concepts_are_a_valid_project(tmp_path: Path) -> None:
     assert (demand.min_rows, demand.owner, demand.tags) == (30, "pricing", ("nightly",))
     assert kinds.evaluate is not None
     assert kinds.evaluate.folds == 5
+
+
+def test_the_examples_of_tests_are_tests(tmp_path: Path) -> None:
+    page = DOCS / "tests.md"
+    shown = re.findall(r"^\| `([^`]+)` \| ", section(page.read_text(encoding="utf-8"), "The tests"), re.MULTILINE)
+    kinds = [test_specs.TestSpec.model_validate(test_specs.long_test(yaml.safe_load(text))).kind for text in shown]
+    assert kinds == list(test_specs.TestSpec.model_fields)
+    sources = "sources: [{name: sales, path: 's3://bucket/rows'}]"
+    workspace = workspace_of(write_project(tmp_path, {**files_in(page), "sources/s.yml": sources}))
+    assert len(workspace.plan.steps[0].tests) == 6
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -179,8 +179,8 @@ def _champions(
 ) -> StoredChampions | None:
     """Return the models that new ones have to beat: those that were not fitted on rows that new ones are measured on.
 
-    Rows are held out by a hash of their content, so a row that is held out now was so before, if the share and the seed
-    were the same. But of a group with one row to fit on, that may be any.
+    Rows are held out by a hash of their content, so a row that is held out now was so before, if the share, the seed
+    and the columns were the same. But of a group with one row to fit on, that may be any.
     """
     last = former.last_good
     if step.contest is None or not (last >= 0).any():
@@ -189,7 +189,7 @@ def _champions(
         version.number: version
         for version in versions
         if version.meaning is not None
-        and all(version.meaning.models.get(key) == plain(step.meaning.models.get(key)) for key in ("evaluate", "seed"))
+        and all(version.meaning.models.get(key) == plain(step.meaning.models.get(key)) for key in _DECIDE_HOLDOUT)
         and version.libraries.get("scikit-learn") == libraries.get("scikit-learn")
     }
     rows = pa.array(last, mask=last < 0)
@@ -198,6 +198,10 @@ def _champions(
     number[(fitted_on < 2) | ~np.isin(number, list(alike))] = -1
     urls = {n: _models_url(store, step.family, alike[n]) for n in np.unique(number).tolist() if n >= 0}
     return StoredChampions(step.contest, number, urls, packages) if urls else None
+
+
+_DECIDE_HOLDOUT = ("evaluate", "seed", "weight")
+"""Keys that decide which rows are held out, beside features and label, without which a model could not serve."""
 
 
 def _models_url(store: Store, family: str, version: VersionRecord) -> str:

@@ -131,8 +131,13 @@ class Contest:
     tolerance: float = 0.0
     per_group: bool = False
 
-    def is_worse(self, new: float, champion: float) -> bool:
-        """Tell whether a new model loses against a champion."""
+    def is_worse(self, new: Any, champion: Any) -> Any:
+        """Tell whether a new model loses against a champion.
+
+        Args:
+            new: the metric of the new model, or an array of them.
+            champion: that of the champion.
+        """
         room = self.tolerance * abs(champion)
         return new < champion - room if METRICS[self.metric].higher_is_better else new > champion + room
 

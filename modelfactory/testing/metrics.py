@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from modelfactory.plan.metrics import GREATEST, LEAST, METRICS
-from modelfactory.plan.steps import DeclaredTest, most_lost
+from modelfactory.plan.steps import Contest, DeclaredTest, most_lost
 from modelfactory.store.group_changes import matched_rows
-from modelfactory.store.manifest import VersionRecord
 from modelfactory.testing.tested import (
     CannotJudge,
     Failing,
@@ -25,8 +22,6 @@ from modelfactory.testing.tested import (
 )
 
 Values = npt.NDArray[np.float64]
-_DECIDES_HOLDOUT = ("features", "feature_order", "label", "weight", "task", "evaluate", "seed")
-"""Parts of a definition that decide which rows are held out: their hash is one of the columns that are read of them."""
 
 
 def coverage(tested: Tested, test: DeclaredTest) -> Finding:
@@ -59,13 +54,11 @@ def beats_current(tested: Tested, test: DeclaredTest) -> Finding:
     name = test["metric"]
     if tested.previous_record is None:
         return Finding(None, "the first version")
-    if not _held_out_alike(tested.record, tested.previous_record):
-        return Finding(None, f"version {tested.previous_record.number} held out other rows")
     new, current = _measured(tested, name), values_of(tested.groups, "champion", name)
     both = ~np.isnan(new) & ~np.isnan(current)
     if not both.any():
-        return Finding(None, "no group has a model of both versions to compare")
-    worse = _worse(new, current, test["tolerance"], higher_is_better=METRICS[name].higher_is_better)
+        return Finding(None, "of no group a model of both versions was measured on the same rows")
+    worse = np.asarray(Contest(metric=name, tolerance=test["tolerance"]).is_worse(new, current))
     return _at_least(float(1 - worse[both].mean()), test["min_share"], tested, both & worse, "worse")
 
 
@@ -152,23 +145,6 @@ def _statistic(values: Values, stat: str, *, higher_is_better: bool) -> float:
             return float(values.max() if (stat == "best") == higher_is_better else values.min())
         case _:
             return float(np.percentile(values, int(stat.removeprefix("p"))))
-
-
-def _worse(new: Values, old: Values, tolerance: float, *, higher_is_better: bool) -> Mask:
-    """Tell where a metric is worse by more than a share of what it was."""
-    slack = tolerance * np.abs(old)
-    worse = new < old - slack if higher_is_better else new > old + slack
-    return np.asarray(worse)
-
-
-def _held_out_alike(one: VersionRecord, other: VersionRecord) -> bool:
-    """Tell whether two versions hold out the same of the rows that both have."""
-
-    def decides(version: VersionRecord) -> Mapping[str, object]:
-        models = version.meaning.models if version.meaning is not None else {}
-        return {key: models.get(key) for key in _DECIDES_HOLDOUT}
-
-    return decides(one) == decides(other)
 
 
 def _at_least(share: float, least: float, tested: Tested, failing: Mask, what: str) -> Finding:

@@ -53,7 +53,9 @@ class Champions:
         if stored is None or step.evaluation is None or rows.label is None or not len(test):
             return {}, "", False
         try:
-            found = measure(step.evaluation.metrics, self.load(*stored), rows.features(test), rows.label[test])
+            names, predictions = step.evaluation.metrics, step.evaluation.predictions
+            model = self.load(*stored)
+            found = measure(names, model, rows.features(test), rows.label[test], predictions=predictions)
         except Exception as error:  # it may not know what the rows hold by now
             said = f"the current model cannot be measured: {type(error).__name__}: {one_line(error, 200)}"
             return {}, said, False
