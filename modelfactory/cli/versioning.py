@@ -102,7 +102,7 @@ def forget(
     key: Annotated[
         list[str],
         typer.Argument(
-            metavar="COLUMN=VALUE...",
+            metavar="COLUMN=VALUE",
             help="The group's key, once per column; of some columns alone, all groups with these values.",
         ),
     ],

@@ -35,10 +35,13 @@ def write_without(place: Place, name: str, rows: npt.NDArray[np.int64], to: str)
         file = pq.ParquetFile(opened(place.source(name)))
         metadata = file.metadata
         options = _options(metadata)
+        known = {_ARROW_SCHEMA, *(file.schema_arrow.metadata or {})} if options["store_schema"] else set()
+        told = {key: value for key, value in (metadata.metadata or {}).items() if key not in known}
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(place, name, error) from error
     start = 0
     with place.writing(to) as out, pq.ParquetWriter(out, file.schema_arrow, **options) as writer:
+        writer.add_key_value_metadata(told)
         for number in range(metadata.num_row_groups):
             n = metadata.row_group(number).num_rows
             keep = np.ones(n, dtype=bool)

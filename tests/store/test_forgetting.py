@@ -735,8 +735,9 @@ def layout(store: Store, version: VersionRecord) -> list[int]:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("out", [[0], [4], [0, 1, 2], [3, 7, 9], [*range(10)]], ids=str)
-def test_a_file_without_some_rows_is_otherwise_the_same(tmp_path: Path, out: Sequence[int]) -> None:
+@pytest.mark.parametrize("writer", ["as Spark writes", "as pyarrow writes"])
+@pytest.mark.parametrize("without", [[0], [4], [0, 1, 2], [3, 7, 9], [*range(10)]], ids=str)
+def test_a_file_without_some_rows_is_otherwise_the_same(tmp_path: Path, without: Sequence[int], writer: str) -> None:
     table = pa.table(
         {
             "k": pa.array([f"key {n}" for n in range(10)]),
@@ -745,13 +746,19 @@ def test_a_file_without_some_rows_is_otherwise_the_same(tmp_path: Path, out: Seq
             "data": pa.array([bytes([n]) * 1000 for n in range(10)]),
         }
     ).replace_schema_metadata({"written": "by a test"})
-    options: dict[str, Any] = {"use_dictionary": ["k"], "write_statistics": ["k", "price"]}
-    pq.write_table(table, tmp_path / "old", row_group_size=4, compression="zstd", **options)
-    write_without(LocalFolder(tmp_path), "old", np.array(out), "new")
+    options: dict[str, Any] = {"use_dictionary": ["k"], "write_statistics": ["k", "price"], "compression": "zstd"}
+    if writer == "as Spark writes":
+        options |= {"store_schema": False, "store_decimal_as_integer": True}
+    with pq.ParquetWriter(tmp_path / "old", table.schema, **options) as out:
+        out.write_table(table, row_group_size=4)
+        out.add_key_value_metadata({"more": "of it"})
+    write_without(LocalFolder(tmp_path), "old", np.array(without), "new")
     old, new = pq.ParquetFile(tmp_path / "old"), pq.ParquetFile(tmp_path / "new")
-    kept = [n for n in range(10) if n not in out]
+    kept = [n for n in range(10) if n not in without]
     assert new.read() == table.take(pa.array(kept, pa.int64()))
     assert new.schema.equals(old.schema)
+    told = [{k: v for k, v in f.metadata.metadata.items() if k != b"ARROW:schema"} for f in (old, new)]
+    assert told[0] == told[1]
     assert new.schema_arrow.equals(old.schema_arrow, check_metadata=True)
     sizes = [sum(start <= n < start + 4 for n in kept) for start in (0, 4, 8)]
     assert [new.metadata.row_group(i).num_rows for i in range(new.metadata.num_row_groups)] == [n for n in sizes if n]
