@@ -20,8 +20,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from modelfactory.plan.estimators import linear_solve
 from modelfactory.plan.steps import EstimatorCall, Evaluation, Feature, FitStep
 from modelfactory.training.batches import GroupRows, read_chunk
+from modelfactory.training.contenders import make_contenders
 from modelfactory.training.encoding import EncodedModel
-from modelfactory.training.estimators import make_template
 from modelfactory.training.fitting import FitOutcome, fit_group
 from modelfactory.training.splitting import measured_in, splits
 from modelfactory.training.worker import train_batches
@@ -176,7 +176,7 @@ def splits_of(evaluation: Evaluation, rows: GroupRows, seed: int = 0) -> list[tu
 def fit(step: FitStep, group: Group) -> FitOutcome:
     """Fit one group by itself, as scikit-learn does."""
     rows = rows_of(step, group)
-    return fit_group(step, make_template(step.estimator, step.seed), rows, measured_of(step, rows))
+    return fit_group(step, make_contenders(step), rows, measured_of(step, rows))
 
 
 def loaded(model: EncodedModel | None) -> Any:

@@ -75,7 +75,7 @@ def family(path: str, *tags: str, owner: str | None = None, project: str = "reta
         paths=(f"families/{'/'.join([*folders, name])}.{ending}",),
         tags=tags,
         owner=owner,
-        estimator=config.get("estimator"),
+        estimators=(config["estimator"],) if "estimator" in config else (),
         config=lambda: (config,),
     )
 
