@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean, nearest
 from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.columns import INTERNAL_PREFIX
 from modelfactory.plan.declaring import PREDICTION_RANGE, check_tests, declared_tests
@@ -485,8 +485,17 @@ class _FamilyCompiler:
             for name, values in final.grid.items():
                 step, inner = self.spec.parameter_of(name)
                 for m in check_varied(inner, values, steps.get(step, final.spec), self.facts, packages):
-                    own = f"the parameters of the step are `{name}__…`" if name in steps and not m.path else m.help
-                    self._mistake(m.code, m.message, (*final.grid_path, name, *m.path), key=m.key, help=own)
+                    help = (None if m.path else self._of_step(name)) or m.help
+                    self._mistake(m.code, m.message, (*final.grid_path, name, *m.path), key=m.key, help=help)
+
+    def _of_step(self, name: str) -> str | None:
+        """Say which step's parameter was perhaps meant by one that is not there."""
+        step, below, rest = name.partition("__")
+        steps = [front.name for front in self.spec.front]
+        if step in steps:
+            return None if below else f"the parameters of the step are `{step}__…`"
+        near = nearest(step, steps) if below else None
+        return f"did you mean `{near}__{rest}`?" if near else None
 
     def _check_search(self, task: Task) -> None:
         spec, search = self.spec, self.spec.search

@@ -141,7 +141,7 @@ def check_varied(
         if not isinstance(inner, dict) or nested_class(inner) is None:
             if head not in found.parameters:
                 break
-            message = f"`{head}` of {found.name} is no estimator that is given, so that nothing of it can vary"
+            message = f"{found.name} is given no `{head}` whose parameters could vary"
             yield Mistake(Code.BAD_PARAMETER, message, (), key=True, help=f"params: {{{head}: {{class: …}}}}")
             return
         found, params = facts.get(inner["class"]), inner.get("params") or {}
