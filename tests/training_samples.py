@@ -400,6 +400,40 @@ class PlainMean:
         return np.full(len(X), self.mean)
 
 
+class Told(RegressorMixin, BaseEstimator):
+    """Predicts a number, and does on the way what it is told."""
+
+    def __init__(
+        self, value: float = 0.0, *, error: str | None = None, most: int | None = None, n_estimators: int = 1
+    ) -> None:
+        self.value = value
+        self.error = error
+        self.most = most
+        self.n_estimators = n_estimators
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        warnings.warn(f"told {self.value}", UserWarning, stacklevel=2)
+        if self.error is not None:
+            raise ValueError(self.error)
+        if self.most is not None and len(X) > self.most:
+            raise ValueError(f"{len(X)} rows are too many")
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.full(len(X), self.value)
+
+
+class ExtraTreesRegressor(Told):
+    """Costs, by the rule of thumb, what so many trees do."""
+
+
+class NeedsMore(Told):
+    """Cannot be made without an argument."""
+
+    def __init__(self, x: int) -> None:
+        super().__init__(x)
+
+
 class ColumnMean(_Mean):
     """Predicts a column, shape (n, 1), as some libraries do; scikit-learn's metrics take it for (n,)."""
 
