@@ -177,7 +177,7 @@ def show_tables(details: FamilyDetails, *, now: datetime, width: int) -> list[Ta
     tables = [definition, _versions(details, now, width)]
     current = next((version for version in details.versions if version.number == details.current), None)
     if current is not None and current.chosen:
-        chosen = framed("groups", "chosen candidate", title=f"version {current.number}, by what its groups have chosen")
+        chosen = framed(f"groups of v{current.number}", "chosen candidate")
         for name, count in current.chosen.items():
             chosen.add_row(f"{count:,}", name)
         tables.append(chosen)

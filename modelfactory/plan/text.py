@@ -48,7 +48,8 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
         "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
         "model_version int, model_bytes bigint, model_sha256 string, data_digest string, error_type string, "
-        "error string, warnings array<string>, chosen string, candidates map<string,double>"
+        "error string, warnings array<string>, reason string, champion map<string,double>, chosen string, "
+        "candidates map<string,double>"
     )
     yield from _wrapped(
         f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string, outcome struct"
