@@ -65,6 +65,12 @@ SPECS: tuple[tuple[type[specs.Spec], str, str], ...] = (
     (specs.FeatureSpec, "Feature", "One entry of `features`; a name alone is a numeric feature."),
     (specs.EstimatorSpec, "Estimator", "A class and its parameters; a class without parameters may be its name alone."),
     (specs.PipelineStepSpec, "Pipeline step", "One entry of `pipeline`."),
+    (specs.SearchSpec, "Search", "The value of `search`; see [search](search.md)."),
+    (
+        specs.SearchedEstimatorSpec,
+        "Searched estimator",
+        "One entry of `search.estimators`; a class without parameters may be its name alone.",
+    ),
     (specs.PreprocessSpec, "Preprocessing", "Transformers in front of the estimator."),
     (specs.EvaluateSpec, "Evaluation", "Exactly one of `holdout`, `by_time` and `folds`, and what to measure."),
     (specs.ByTimeSpec, "Evaluation by time", "The value of `by_time`."),
@@ -116,6 +122,8 @@ ALIASES: tuple[tuple[Any, str], ...] = (
     (specs.Steps, "whole number, 0 or more"),
     (specs.Share, "number between 0 and 1"),
     (specs.Seconds, "duration such as `30s`, `10m`, `1h30m`, or seconds"),
+    (specs.Folds, "whole number, 2 or more"),
+    (specs.Grid, "mapping of names to lists of values"),
     (specs.Names, "list of texts, or one text"),
     (specs.Option, "text, number, true or false"),
     (specs.Estimator, "class name or [estimator](#estimator)"),
@@ -133,7 +141,7 @@ FIELD_TYPES = {
     ("FamilySpec", "pipeline"): "list of [pipeline steps](#pipeline-step)",
     ("FamilySpec", "tests"): "list of [tests](#test)",
     ("FamilySpec", "seed"): "whole number, 0 or more",
-    ("EvaluateSpec", "folds"): "whole number, 2 or more",
+    ("SearchSpec", "estimators"): "list of class names or [searched estimators](#searched-estimator)",
     ("SelectorsFileSpec", "selectors"): "list of [selectors](#selector)",
     ("SelectorSpec", "definition"): "text, [criterion](#selection-criterion), [union](#selection-union) or "
     "[intersection](#selection-intersection)",
@@ -179,11 +187,19 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "data_digest": ("string", "Hash of the group's rows that does not depend on their order."),
     "error_type": ("string", "Class of the exception, or `InexactNumber`."),
     "error": ("string", "What it said, at most 500 characters; for other statuses a reason where there is one."),
-    "warnings": ("array<string>", "Rows left out for want of a label, and up to five warnings of the fit."),
+    "warnings": (
+        "array<string>",
+        "Rows left out for want of a label, what a search has to tell, and up to five warnings of the fit.",
+    ),
     "reason": ("string", "Why the group was tried or stands, as below; null where a rule decided."),
     "champion": (
         "map<string,double>",
         "Metrics of the current version's model on the same rows, where the family has the test `beats_current`.",
+    ),
+    "chosen": ("string", "The candidate that the model is, as text; null where the family does not search."),
+    "candidates": (
+        "map<string,double>",
+        "Mean of the search's metric by candidate; one that failed or could not be measured is left out.",
     ),
 }
 

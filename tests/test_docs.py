@@ -191,6 +191,14 @@ def test_the_examples_of_tests_are_tests(tmp_path: Path) -> None:
     assert len(workspace.plan.steps[0].tests) == 6
 
 
+def test_the_files_in_the_search_page_are_a_valid_project(tmp_path: Path) -> None:
+    sources = {"sources/nyc.yml": (FLIGHTS / "sources/nyc.yml").read_text(encoding="utf-8")}
+    (tmp_path / "data").symlink_to(FLIGHTS / "data")
+    workspace = workspace_of(write_project(tmp_path, sources | files_in(DOCS / "search.md")))
+    counts = {step.family: len(step.fit.candidates) for step in workspace.plan.steps}
+    assert counts == {"arr_delay_by_dest": 5, "late_by_carrier": 4}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_in_bash_blocks_exist(page: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

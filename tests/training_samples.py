@@ -20,8 +20,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from modelfactory.plan.estimators import linear_solve
 from modelfactory.plan.steps import EstimatorCall, Evaluation, Feature, FitStep
 from modelfactory.training.batches import GroupRows, read_chunk
+from modelfactory.training.contenders import make_contenders
 from modelfactory.training.encoding import EncodedModel
-from modelfactory.training.estimators import make_template
 from modelfactory.training.fitting import FitOutcome, fit_group
 from modelfactory.training.splitting import measured_in, splits
 from modelfactory.training.worker import train_batches
@@ -176,7 +176,7 @@ def splits_of(evaluation: Evaluation, rows: GroupRows, seed: int = 0) -> list[tu
 def fit(step: FitStep, group: Group) -> FitOutcome:
     """Fit one group by itself, as scikit-learn does."""
     rows = rows_of(step, group)
-    return fit_group(step, make_template(step.estimator, step.seed), rows, measured_of(step, rows))
+    return fit_group(step, make_contenders(step), rows, measured_of(step, rows))
 
 
 def loaded(model: EncodedModel | None) -> Any:
@@ -398,6 +398,40 @@ class PlainMean:
 
     def predict(self, X: Any) -> Any:
         return np.full(len(X), self.mean)
+
+
+class Told(RegressorMixin, BaseEstimator):
+    """Predicts a number, and does on the way what it is told."""
+
+    def __init__(
+        self, value: float = 0.0, *, error: str | None = None, most: int | None = None, n_estimators: int = 1
+    ) -> None:
+        self.value = value
+        self.error = error
+        self.most = most
+        self.n_estimators = n_estimators
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        warnings.warn(f"told {self.value}", UserWarning, stacklevel=2)
+        if self.error is not None:
+            raise ValueError(self.error)
+        if self.most is not None and len(X) > self.most:
+            raise ValueError(f"{len(X)} rows are too many")
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.full(len(X), self.value)
+
+
+class ExtraTreesRegressor(Told):
+    """Costs, by the rule of thumb, what so many trees do."""
+
+
+class NeedsMore(Told):
+    """Cannot be made without an argument."""
+
+    def __init__(self, x: int) -> None:
+        super().__init__(x)
 
 
 class ColumnMean(_Mean):

@@ -139,7 +139,8 @@ def _style_of(status: str) -> str:
 def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, width: int) -> Table:
     """Return the table of `mf ls --groups`; `rows` are all, fitted on and measured on."""
     metrics = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    names = (*keys, "status", "rows (train+test)", *metrics, "why")
+    searched = any(row.get("chosen") for row in rows)  # tables of before do not have the column
+    names = (*keys, "status", "rows (train+test)", *metrics, *(["chosen"] if searched else []), "why")
     cells: list[list[Any]] = []
     for row in rows:
         fault = ": ".join(part for part in (row["error_type"], row["error"]) if part)
@@ -150,6 +151,7 @@ def group_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str], *, width: in
                 Text(row["status"], style=_style_of(row["status"])),
                 f"{row['n_rows']:,}{fitted}",
                 *(_with_baseline(row, name) for name in metrics),
+                *([row.get("chosen") or ""] if searched else []),
                 fault or "; ".join(row["warnings"]),
             ]
         )
@@ -166,13 +168,19 @@ def _with_baseline(row: dict[str, Any], name: str) -> str:
 
 
 def show_tables(details: FamilyDetails, *, now: datetime, width: int) -> list[Table]:
-    """Return the tables of `mf show`: the definition with provenance, the versions, and what was forgotten."""
+    """Return the tables of `mf show`: the definition with provenance, the versions, what was chosen and forgotten."""
     definition = framed("key", "value", "from", title=f"family {details.listing.name}, {details.listing.state}")
     for value in details.values:
         definition.add_row(value.key, plain(value.value), "\n".join(value.origins))
     if not details.versions:
         return [definition]
     tables = [definition, _versions(details, now, width)]
+    current = next((version for version in details.versions if version.number == details.current), None)
+    if current is not None and current.chosen:
+        chosen = framed(f"groups of v{current.number}", "chosen candidate")
+        for name, count in current.chosen.items():
+            chosen.add_row(f"{count:,}", name)
+        tables.append(chosen)
     if details.forgotten:
         groups, last = sum(stone.groups for stone in details.forgotten), details.forgotten[-1].forgotten_at
         tables.append(key_values([("forgotten", f"{counted(groups, 'group')}, the last on {last[:10]}")]))
@@ -216,6 +224,8 @@ def _beside_global(
 
 def _global_status(model: GlobalModelRecord) -> Text:
     text = Text(model.status, style=_style_of(model.status))
+    if model.chosen is not None:
+        text.append(f"\n{model.chosen}", style="dim")
     return text.append(f"\nfitted on {model.n_train:,} rows") if model.n_train else text
 
 

@@ -89,9 +89,13 @@ def _class_names(spec: FamilySpec) -> Iterator[str]:
         written.append(spec.estimator)
     if spec.preprocess is not None:
         written += [*spec.preprocess.numeric, *spec.preprocess.categorical]
+    if spec.search is not None:
+        written += spec.search.estimators
     for call in written:
         yield call.class_
         yield from _nested_names(call.params)
+    for final in spec.finals:
+        yield from _nested_names(final.grid)
 
 
 def _nested_names(params: Any) -> Iterable[str]:

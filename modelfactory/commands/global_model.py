@@ -93,4 +93,6 @@ def _record(fit: GlobalFit, outcome: dict[str, Any] | None) -> GlobalModelRecord
         model_sha256=outcome["sha256"],
         error_type=outcome["error_type"],
         error=outcome["error"],
+        chosen=outcome["chosen"],
+        candidates=dict(outcome["candidates"] or ()),
     )

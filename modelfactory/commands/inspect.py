@@ -100,7 +100,7 @@ def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> 
         source=", ".join(source.name for source in step.sources),
         group_by=list(step.keys),
         label=step.label,
-        estimator=final_estimator(step),
+        estimator=", ".join(final_estimators(step)),
         tags=list(family.spec.tags),
         owner=family.spec.owner,
         state=_state(step, version),
@@ -114,12 +114,9 @@ def _listing(family: Family, step: TrainStep, version: VersionRecord | None) -> 
     )
 
 
-def final_estimator(step: TrainStep) -> str:
-    """Return the class name of the estimator, without the steps in front of it."""
-    call = step.fit.estimator
-    if call.name == "Pipeline":
-        return str(dict(call.params)["steps"][-1][1].name)
-    return call.name
+def final_estimators(step: TrainStep) -> list[str]:
+    """Return the class name of the estimator, without the steps in front of it; of a search those of all candidates."""
+    return list(dict.fromkeys(candidate.estimator.final.name for candidate in step.fit.candidates))
 
 
 def _state(step: TrainStep, version: VersionRecord | None) -> State:

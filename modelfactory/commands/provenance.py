@@ -32,7 +32,8 @@ def _in_definition(family: Family, path: ValuePath) -> KeyPath:
         case "feature_order":
             return ("features",)
         case "task" | "definition" | "environment":
-            return ("estimator",) if family.spec.estimator is not None else ("pipeline",)
+            first = family.spec.finals[0].path
+            return first[:1] if first[0] == "pipeline" else first
         case "sql" | "sources":
             return next(((name,) for name in ("sql", "sql_file", "source") if name in family.origins), ())
         case "metrics":

@@ -14,12 +14,12 @@ from modelfactory.project.files import FOLDER_DEFAULTS
 from modelfactory.project.loading import ALTERNATIVES, Family, Origin, Project
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.spec_types import Spec
-from modelfactory.project.specs import EstimatorSpec, PipelineStepSpec
+from modelfactory.project.specs import EstimatorSpec, PipelineStepSpec, SearchedEstimatorSpec
 from modelfactory.project.variables import Reference, environment_names, follow, references_to, substituted
 
 _OF_SOURCES = ("path", "table", "format", "options")
 """Keys of a source that decide what is read."""
-_CALLS = ("estimator", "preprocess", "pipeline")
+_CALLS = ("estimator", "preprocess", "pipeline", "search")
 """Keys of a family in which a mapping with a `class` is an estimator."""
 
 
@@ -140,6 +140,13 @@ def _family_leaves(family: Family, step: TrainStep, facts: Mapping[str, ClassFac
         if leaf.path == ("evaluate", "refit") and family.spec.evaluate and not family.spec.evaluate.metrics:
             usual = step.fit.evaluation.metrics if step.fit.evaluation else ()
             yield from _leaves(usual, ("evaluate", "metrics"), facts, ValueOrigin(OriginKind.BUILT_IN))
+        if (
+            leaf.path == ("search", "folds")
+            and step.fit.search
+            and family.spec.search
+            and not family.spec.search.metric
+        ):
+            yield _Leaf(("search", "metric"), step.fit.search.metric, ValueOrigin(OriginKind.BUILT_IN))
 
 
 def _leaves(value: Any, path: KeyPath, facts: Mapping[str, ClassFacts], default: ValueOrigin | None) -> Iterator[_Leaf]:
@@ -153,6 +160,8 @@ def _leaves(value: Any, path: KeyPath, facts: Mapping[str, ClassFacts], default:
                 yield _Leaf((*path, "name"), value.name, default)
             yield _Leaf((*path, "class"), value.class_, default)
             yield from _parameters(value.class_, value.params, (*path, "params"), facts, default)
+            if isinstance(value, SearchedEstimatorSpec) and value.search:
+                yield from _leaves(value.search, (*path, "search"), facts, default)
         case Spec():
             for name, field in type(value).model_fields.items():
                 inner, key = getattr(value, name), field.alias or name

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory import __version__
-from modelfactory.commands.accounting import faults, group_table, quantiles, refusal
+from modelfactory.commands.accounting import choices, faults, group_table, quantiles, refusal
 from modelfactory.commands.counting import Censuses, census_of
 from modelfactory.commands.former import standing
 from modelfactory.commands.global_model import fault_of, known_to_any, without_global_model
@@ -298,6 +298,7 @@ def _record(
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,
         statuses=statuses(groups["status"]),
+        chosen=choices(groups),
         rows=pc.sum(groups["n_rows"]).as_py(),
         rows_without_label=work.rows_without_label,
         metrics=quantiles(step, groups, "metrics"),

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from modelfactory.diagnostics import Code, input_error
+from modelfactory.diagnostics import Code, counted, input_error
 from modelfactory.exporting.exported import Exported, all_exported, free_name
 from modelfactory.plan.outcomes import NONE, OWN, Reason
-from modelfactory.scoring.linear import LinearModels
+from modelfactory.scoring.linear import LinearModels, is_linear
 from modelfactory.serving.chain import Chain, Link
 from modelfactory.serving.models import VersionModels
 
@@ -102,14 +102,24 @@ def _linear(link: Link) -> LinearModels:
         raise input_error(Code.NOT_EXPORTED, f"{who} cannot be written as SQL: no group has a model")
     found = models.linear
     if found is None:
-        first = models.load(int(np.flatnonzero(models.has_model)[0]))
-        what = _shape(first)
-        message = f"{who} cannot be written as SQL: its models are not all linear regressors; the first is {what}"
-        hint = "linear regressors can be, alone or behind one StandardScaler"
+        message = f"{who} cannot be written as SQL: {_obstacle(models)}"
+        hint = "linear regressors can be, alone or behind one StandardScaler, and all of them alike"
         if link.served_by != OWN:
             hint = "`--no-fallback` leaves it out"
         raise input_error(Code.NOT_EXPORTED, message, help=hint)
     return found
+
+
+def _obstacle(models: VersionModels) -> str:
+    """Say why the models cannot stand in one table of coefficients; groups of a searched family have different ones."""
+    shapes: dict[str, int] = {}
+    for _, model in models.load_all():
+        shape = _shape(model)
+        shapes[shape] = shapes.get(shape, 0) + 1
+        if models.record.task != "regression" or not is_linear(model):
+            return f"its models are not all linear regressors; one is {shape}"
+    told = ", ".join(f"{counted(groups, 'group')} with {shape}" for shape, groups in shapes.items())
+    return f"its linear regressors are not alike: {told}"
 
 
 def _shape(model: Any) -> str:

@@ -14,7 +14,7 @@ from modelfactory.plan.outcomes import GLOBAL
 from modelfactory.plan.steps import EstimatorCall, SourceRead
 from modelfactory.project.classes import ClassFacts
 from modelfactory.project.spec_types import Spec
-from modelfactory.project.specs import FamilySpec
+from modelfactory.project.specs import FamilySpec, SearchSpec
 from modelfactory.project.variables import environment_names
 
 
@@ -35,7 +35,7 @@ def meaning_of(
         task: what kind of model it is.
         sql: its rendered query; None where it reads a source as it is.
         sources: what it reads.
-        calls: its estimator, pipeline and preprocessing as calls, by key.
+        calls: its estimator, pipeline, preprocessing and what it searches as calls, by key.
     """
     by_path = {known.path: known for known in facts.values()}
     models: dict[str, Any] = {
@@ -48,7 +48,7 @@ def meaning_of(
         "label": spec.label,
         "weight": spec.weight,
         "task": task,
-        **{key: _written(value, by_path) for key, value in calls.items()},
+        **{key: _written(value, by_path) for key, value in calls.items() if key != "search"},
         "evaluate": None,
         "min_rows": spec.min_rows,
         "max_rows": spec.max_rows,
@@ -58,6 +58,8 @@ def meaning_of(
     }
     if spec.persistence != "pickle":  # where it is left out, families that were published before it keep their meaning
         models["persistence"] = spec.persistence
+    if spec.search is not None:
+        models["search"] = _search(spec.search, calls["search"], task, by_path)
     tests: dict[str, Any] = {"max_failed": _spec(spec.max_failed), "timeout": spec.timeout}
     if spec.tests:
         tests["tests"] = [{test.kind: _spec(test.parameters)} for test in spec.tests]
@@ -126,6 +128,22 @@ def _hidden(value: Any, shown_as: Mapping[str, str]) -> Any:
         case _:
             shown = hide(str(value), shown_as)
             return value if shown == str(value) else shown
+
+
+def _search(
+    search: SearchSpec, calls: Mapping[str, Any], task: Task, by_path: Mapping[str, ClassFacts]
+) -> dict[str, Any]:
+    """Return the meaning of a search; that of an estimator in it is `{class, params, search}`."""
+    return _told(
+        {
+            "params": _written(calls["params"], by_path),
+            "estimators": [
+                {**_written(call, by_path), "search": _written(grid, by_path)} for call, grid in calls["estimators"]
+            ],
+            "folds": search.folds,
+            "metric": search.metric or DEFAULT_METRICS[task][0],
+        }
+    )
 
 
 def _spec(spec: Spec) -> dict[str, Any]:

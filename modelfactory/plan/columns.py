@@ -157,7 +157,7 @@ def check_columns(
 
 
 def _uses(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> list[ColumnUse]:
-    final = facts.get((spec.estimator or spec.pipeline[-1]).class_)
+    final = facts.get(spec.finals[0].spec.class_)
     return column_uses(
         keys=spec.group_by,
         features=[(feature.name, feature.kind) for feature in spec.features],

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean
+from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean, nearest
 from modelfactory.plan.canonical import meaning_of, without_environment
 from modelfactory.plan.columns import INTERNAL_PREFIX
 from modelfactory.plan.declaring import PREDICTION_RANGE, check_tests, declared_tests
-from modelfactory.plan.estimators import estimator_of, hands_on, linear_solve, weight_parameter, written_calls
+from modelfactory.plan.estimators import candidates_of, hands_on, linear_solve, written_calls
 from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.meaning import fit_part
 from modelfactory.plan.metrics import DEFAULT_METRICS, METRICS, Task
 from modelfactory.plan.outcomes import GLOBAL, GROUP_COLUMNS, MODEL_COLUMNS
 from modelfactory.plan.steps import (
+    Candidate,
     Evaluation,
     Feature,
     FitStep,
     Plan,
+    Search,
     SourceRead,
     TrainStep,
 )
 from modelfactory.project.classes import NO_DEFAULT, ClassFacts, ClassKind, nested_class
 from modelfactory.project.graph import Graph
 from modelfactory.project.loading import Family, Project
-from modelfactory.project.parameters import check_class
+from modelfactory.project.parameters import check_class, check_varied
 from modelfactory.project.positions import KeyPath
 from modelfactory.project.queries import place_in_query
 from modelfactory.project.specs import EstimatorSpec, EvaluateSpec, FamilySpec, SourceSpec
@@ -37,6 +40,10 @@ from modelfactory.project.variables import as_text, resolve_variables
 
 if TYPE_CHECKING:
     from modelfactory.plan.rendering import SqlTemplateError
+
+
+MOST_CANDIDATES = 100
+"""Candidates of a search: each is fitted in every fold of every group."""
 
 
 def compile_plan(
@@ -177,6 +184,7 @@ class _FamilyCompiler:
         for path, call in self._written_calls():
             self._check_call(path, call)
         self._check_steps()
+        self._check_grids()
         read = self._relation()
         final = self._final()
         task = self._task(final) if final is not None else "unsupervised"
@@ -184,15 +192,24 @@ class _FamilyCompiler:
         evaluation = self._evaluation(task) if final is not None else None
         if final is not None:
             self._check_tests(task, evaluation if len(self.mistakes) == found_before else None)
+            self._check_search(task)
+        candidates = self._candidates() if not self.mistakes and final is not None else []
         if self.mistakes or final is None or read is None:
             return self.mistakes + self.warnings, None
-        return self.warnings, self._step(read, task, evaluation)
+        return self.warnings, self._step(read, task, evaluation, candidates)
 
-    def _step(self, read: _Read, task: Task, evaluation: Evaluation | None) -> TrainStep:
+    def _step(
+        self, read: _Read, task: Task, evaluation: Evaluation | None, candidates: Sequence[Candidate]
+    ) -> TrainStep:
         spec = self.spec
-        estimator = estimator_of(spec, self.facts)
-        frames = any(f.kind == "categorical" for f in spec.features) or hands_on(estimator, self.facts)
-        pickled = spec.persistence == "pickle"  # what solves many groups at once writes their pickles at once
+        estimator, search = candidates[0].estimator, None
+        if spec.search is not None:
+            metric = spec.search.metric or DEFAULT_METRICS[task][0]
+            search = Search(folds=spec.search.folds, metric=metric, candidates=tuple(candidates))
+        categorical = any(f.kind == "categorical" for f in spec.features)
+        frames = categorical or any(hands_on(candidate.estimator, self.facts) for candidate in candidates)
+        # What solves many groups at once writes their pickles at once.
+        at_once = spec.persistence == "pickle" and not frames and search is None
         time = spec.evaluate.by_time.column if spec.evaluate and spec.evaluate.by_time else None
         fit = FitStep(
             family=spec.name,
@@ -202,10 +219,11 @@ class _FamilyCompiler:
             has_weight=spec.weight is not None,
             has_time=time is not None,
             estimator=estimator,
-            weight_parameter=weight_parameter(estimator),
+            weight_parameter=candidates[0].weight_parameter,
             container="frame" if frames else "matrix",
-            linear_solve=linear_solve(estimator, len(spec.features)) if pickled and not frames else None,
+            linear_solve=linear_solve(estimator, len(spec.features)) if at_once else None,
             evaluation=evaluation,
+            search=search,
             seed=spec.seed,
             timeout=spec.timeout,
             persistence=spec.persistence,
@@ -356,7 +374,7 @@ class _FamilyCompiler:
         own_task, other_task = (_declared_task(spec, self.facts) for spec in (self.spec, coarser.spec))
         own_label, other_label = self.spec.label, coarser.spec.label
         if own_task is not None and other_task is not None and own_task != other_task:
-            key = ("estimator",) if coarser.spec.estimator is not None else ("pipeline",)
+            key = coarser.spec.finals[0].path
             self.mistakes.append(
                 self.family.diagnostic(
                     Code.CONFLICT,
@@ -391,6 +409,8 @@ class _FamilyCompiler:
         spec = self.spec
         if spec.estimator is not None:
             yield ("estimator",), spec.estimator
+        if spec.search is not None:
+            yield from ((("search", "estimators", i), call) for i, call in enumerate(spec.search.estimators))
         yield from ((("pipeline", i), step) for i, step in enumerate(spec.pipeline))
         for kind in ("numeric", "categorical"):
             for i, call in enumerate(getattr(spec.preprocess, kind, ())):
@@ -404,7 +424,7 @@ class _FamilyCompiler:
         """Check the names of a pipeline's steps, and that all but the last can transform."""
         spec = self.spec
         names = [step.name for step in spec.pipeline]
-        for index in _repeated([*names, *(["estimator"] if spec.estimator else [])]):
+        for index in _repeated([*(step.name for step in spec.front), spec.final_step] if spec.pipeline else []):
             place = ("pipeline", min(index, len(names) - 1), "name")
             self._mistake(Code.CONFLICT, "two steps of the pipeline have one name", place)
         for index, name in enumerate(names):
@@ -412,33 +432,33 @@ class _FamilyCompiler:
                 self._mistake(
                     Code.CONFLICT, f"scikit-learn takes no step with the name `{name}`", ("pipeline", index, "name")
                 )
-        inner = [(path, call) for path, call in self._written_calls() if path[0] != "estimator"]
-        if spec.estimator is None:
-            inner = [(path, call) for path, call in inner if path != ("pipeline", len(names) - 1)]
-        for path, call in inner:
+        finals = {final.path for final in spec.finals}
+        for path, call in self._written_calls():
             found = self.facts.get(call.class_)
-            if found is not None and found.error is None and not found.transforms:
-                name = found.path.rpartition(".")[2]
-                message = f"{name} cannot stand in front of an estimator: it has no `transform`"
-                self._mistake(Code.CONFLICT, message, (*path, "class"))
+            if path not in finals and found is not None and found.error is None and not found.transforms:
+                message = f"{found.name} cannot stand in front of an estimator: it has no `transform`"
+                last = path == ("pipeline", len(names) - 1) and spec.estimator is None
+                hint = "of several estimators, write this one as `estimator`" if last else None
+                self._mistake(Code.CONFLICT, message, (*path, "class"), help=hint)
 
     def _final(self) -> ClassFacts | None:
-        final = self.spec.estimator or self.spec.pipeline[-1]
-        found = self.facts.get(final.class_)
+        found = self.facts.get(self.spec.finals[0].spec.class_)
         return None if found is None or found.error is not None else found
 
     def _task(self, final: ClassFacts) -> Task:
         spec = self.spec
-        name = final.path.rpartition(".")[2]
-        call = spec.estimator or spec.pipeline[-1]
-        learns = _kind_of(call.class_, call.params, self.facts)
+        first = spec.finals[0]
+        learns = _kind_of(first.spec.class_, first.spec.params, self.facts)
         task = _TASKS.get(learns, "unsupervised")
         if task != "unsupervised" and spec.label is None:
-            self._mistake(Code.CONFLICT, f"{name} is a {learns} and needs a `label`", ("estimator",))
+            self._mistake(Code.CONFLICT, f"{final.name} is a {learns} and needs a `label`", first.path)
         if task == "unsupervised" and spec.label is not None:
-            self._mistake(Code.CONFLICT, f"{name} learns without a label", ("label",), help="leave `label` out")
-        if spec.weight is not None and not final.takes_weight:
-            self._mistake(Code.CONFLICT, f"{name} takes no sample weights", ("weight",))
+            self._mistake(Code.CONFLICT, f"{final.name} learns without a label", ("label",), help="leave `label` out")
+        for other in spec.finals:
+            found = self.facts.get(other.spec.class_)
+            if spec.weight is not None and found is not None and found.error is None and not found.takes_weight:
+                place: KeyPath = (*other.path, "class") if other.path[0] == "search" else ("weight",)
+                self._mistake(Code.CONFLICT, f"{found.name} takes no sample weights", place)
         kinds = {feature.kind for feature in spec.features}
         if "categorical" in kinds and not spec.pipeline and not (spec.preprocess and spec.preprocess.categorical):
             index = next(i for i, f in enumerate(spec.features) if f.kind == "categorical")
@@ -455,6 +475,70 @@ class _FamilyCompiler:
                 )
         return task
 
+    # Search -----------------------------------------------------------------------------------------------------
+
+    def _check_grids(self) -> None:
+        """Check the parameters that a search varies."""
+        packages = self.project.spec.estimator_packages
+        steps = {step.name: step for step in self.spec.front}
+        for final in self.spec.finals:
+            for name, values in final.grid.items():
+                step, inner = self.spec.parameter_of(name)
+                for m in check_varied(inner, values, steps.get(step, final.spec), self.facts, packages):
+                    help = (None if m.path else self._of_step(name)) or m.help
+                    self._mistake(m.code, m.message, (*final.grid_path, name, *m.path), key=m.key, help=help)
+
+    def _of_step(self, name: str) -> str | None:
+        """Say which step's parameter was perhaps meant by one that is not there."""
+        step, below, rest = name.partition("__")
+        steps = [front.name for front in self.spec.front]
+        if step in steps:
+            return None if below else f"the parameters of the step are `{step}__…`"
+        near = nearest(step, steps) if below else None
+        return f"did you mean `{near}__{rest}`?" if near else None
+
+    def _check_search(self, task: Task) -> None:
+        spec, search = self.spec, self.spec.search
+        if search is None:
+            return
+        if task == "unsupervised":
+            message = "`search` needs a label by which candidates can be measured"
+            self._mistake(Code.CONFLICT, message, ("search",), key=True)
+            return
+        if search.metric is not None:
+            self._check_metric(search.metric, task, ("search", "metric"))
+        if search.params and all(final.path[0] == "search" for final in spec.finals):
+            message = "`params` of a search are those of `estimator`, and there is none"
+            hint = "in `estimators`, write {class: …, search: {…}}"
+            self._mistake(Code.CONFLICT, message, ("search", "params"), key=True, help=hint)
+        for final in spec.finals[1:]:
+            found = self.facts.get(final.spec.class_)
+            if found is None or found.error is not None:
+                continue
+            other = _TASKS.get(_kind_of(final.spec.class_, final.spec.params, self.facts), "unsupervised")
+            if other != task:
+                message = f"{found.name} is {other}, and the first estimator of the search is {task}"
+                self._mistake(Code.CONFLICT, message, (*final.path, "class"))
+
+    def _candidates(self) -> list[Candidate]:
+        """Return the candidates, which are one where there is no search, if they are not too many and all different."""
+        count = sum(math.prod(map(len, final.grid.values())) for final in self.spec.finals)
+        if count > MOST_CANDIDATES:
+            message = f"`search` has {count:,} candidates, and at most {MOST_CANDIDATES} are compared"
+            self._mistake(Code.BAD_VALUE, message, ("search",), key=True, help="give fewer values, or fewer parameters")
+            return []
+        found = candidates_of(self.spec, self.facts)
+        seen: set[str] = set()
+        for final, candidates in found:
+            twice = next((candidate.name for candidate in candidates if candidate.name in seen), None)
+            names = [candidate.name for candidate in candidates]
+            twice = twice or next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                place = final.grid_path if final.grid else final.path
+                self._mistake(Code.CONFLICT, f"candidate `{twice}` of the search is there twice", place)
+            seen.update(names)
+        return [candidate for _, candidates in found for candidate in candidates]
+
     # Evaluation -------------------------------------------------------------------------------------------------
 
     def _evaluation(self, task: Task) -> Evaluation | None:
@@ -465,7 +549,7 @@ class _FamilyCompiler:
             self._mistake(Code.CONFLICT, "`evaluate` needs a label to measure against", ("evaluate",), key=True)
             return None
         for index, name in enumerate(written.metrics):
-            self._check_metric(name, task, index)
+            self._check_metric(name, task, ("evaluate", "metrics", index))
         for index in _repeated(written.metrics):
             message = f"metric `{written.metrics[index]}` is listed twice"
             self._mistake(Code.CONFLICT, message, ("evaluate", "metrics", index))
@@ -479,8 +563,7 @@ class _FamilyCompiler:
             predictions=any(test.kind == PREDICTION_RANGE for test in self.spec.tests),
         )
 
-    def _check_metric(self, name: str, task: Task, index: int) -> None:
-        path: KeyPath = ("evaluate", "metrics", index)
+    def _check_metric(self, name: str, task: Task, path: KeyPath) -> None:
         known = [n for n, metric in METRICS.items() if metric.task == task]
         if name not in METRICS:
             self._mistake(Code.UNKNOWN_METRIC, f"unknown metric `{name}`", path, help=did_you_mean(name, known))
@@ -516,7 +599,7 @@ _TASKS: Mapping[ClassKind, Task] = MappingProxyType({"regressor": "regression", 
 
 def _declared_task(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> Task | None:
     """Return what kind of models a family has; None where its class is not known."""
-    call = spec.estimator or spec.pipeline[-1]
+    call = spec.finals[0].spec
     found = facts.get(call.class_)
     if found is None or found.error is not None:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from modelfactory.plan.steps import FitStep
+from modelfactory.plan.steps import EstimatorCall, FitStep
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -111,7 +111,7 @@ def expected_seconds(fit: FitStep, group: Ints, rows: Ints, measured: Measured |
         seconds = seconds * np.median(measured.seconds / _by_rule(fit, measured.rows))
         believed = np.clip(before, _LEAST_TIMES * seconds, _MOST_TIMES * seconds)
         seconds = np.where(known, believed, seconds)
-    around = 0.0 if fit.linear_solve is not None else _PER_GROUP
+    around = 0.0 if fit.linear_solve is not None else _PER_GROUP * (1 + _tried(fit))
     found: Floats = seconds + around + _PER_ROW * rows
     return found
 
@@ -128,22 +128,47 @@ def relative_cost(old: FitStep, new: FitStep, rows: float) -> float:
     return float(expected_seconds(new, usual, usual)[0] / expected_seconds(old, usual, usual)[0])
 
 
+def fit_seconds(estimator: EstimatorCall, rows: Floats, n_features: int) -> Floats:
+    """Return the processor seconds that one fit is expected to take, by the rule of thumb alone.
+
+    Args:
+        estimator: what is fitted.
+        rows: how many rows it is fitted on, shape (n,).
+        n_features: how many features they have.
+    """
+    call = estimator.final
+    rule = _RULES.get(call.name, _USUAL)
+    times = 1.0 if rule.times is None else _number(dict(call.params).get(rule.times[0]), rule.times[1])
+    found: Floats = times * (rule.fixed + rule.unit * (rows * n_features if rule.power == 1 else rows**rule.power))
+    return found
+
+
 def _by_rule(fit: FitStep, rows: Ints) -> Floats:
     """Return the seconds inside `fit`."""
     n, p = rows.astype(np.float64), len(fit.features)
     if fit.linear_solve is not None:
         return _fits(fit) * (8e-6 + 1e-8 * n * p**2)
-    call = list(fit.estimator.calls())[-1] if fit.estimator.name == "Pipeline" else fit.estimator
-    rule = _RULES.get(call.name, _USUAL)
-    times = 1.0 if rule.times is None else _number(dict(call.params).get(rule.times[0]), rule.times[1])
-    return _fits(fit) * times * (rule.fixed + rule.unit * (n * p if rule.power == 1 else n**rule.power))
+    each: Floats = np.mean([fit_seconds(candidate.estimator, n, p) for candidate in fit.candidates], axis=0)
+    if fit.search is None:
+        return _fits(fit) * each
+    inside = n * (fit.search.folds - 1) / fit.search.folds
+    tried: Floats = np.mean([fit_seconds(candidate.estimator, inside, p) for candidate in fit.candidates], axis=0)
+    return _fits(fit) * each + _tried(fit) * tried
 
 
 def _fits(fit: FitStep) -> int:
-    """Return how many fits a group takes."""
+    """Return how many fits of its estimator a group takes."""
     if fit.evaluation is None:
         return 1
     return fit.evaluation.folds + 1 if fit.evaluation.method == "folds" else 1 + fit.evaluation.refit
+
+
+def _tried(fit: FitStep) -> int:
+    """Return how many fits a group takes to choose its estimator: in each fold of its own, where it is measured so."""
+    if fit.search is None:
+        return 0
+    searches = fit.evaluation.folds + 1 if fit.evaluation and fit.evaluation.method == "folds" else 1
+    return searches * fit.search.folds * len(fit.candidates)
 
 
 def _number(value: Any, default: float) -> float:

@@ -147,10 +147,10 @@ def _sign(family: _Family, test: TestSpec) -> Iterator[Mistake]:
     elif kinds[name] == "categorical":
         message = f"`{name}` is categorical: it has a coefficient for each of its values"
         yield Mistake(Code.CONFLICT, message, ("feature",))
-    call = family.spec.estimator or family.spec.pipeline[-1]
-    if not _may_be_linear(call.class_, call.params, family.facts):
-        message = f"{call.class_.rpartition('.')[2]} has no coefficients"
-        yield Mistake(Code.CONFLICT, message, (), key=True)
+    for call in (final.spec for final in family.spec.finals):
+        known = family.facts.get(call.class_)
+        if known is not None and known.error is None and not _may_be_linear(call.class_, call.params, family.facts):
+            yield Mistake(Code.CONFLICT, f"{known.name} has no coefficients", (), key=True)
 
 
 _CHECKS: Mapping[str, Callable[[_Family, TestSpec], Iterator[Mistake]]] = MappingProxyType(

@@ -1,13 +1,15 @@
-"""Turn what a family says of its estimator into one call that makes it."""
+"""Turn what a family says of its estimator into calls that make it: one, or one for each candidate of a search."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from modelfactory.plan.steps import EstimatorCall, LinearSolve
+from modelfactory.plan.steps import Candidate, EstimatorCall, LinearSolve, shown
 from modelfactory.project.classes import ClassFacts, Parameter, nested_class
-from modelfactory.project.specs import EstimatorSpec, FamilySpec
+from modelfactory.project.specs import EstimatorSpec, FamilySpec, FinalEstimator
 
 PIPELINE, COLUMN_TRANSFORMER = "sklearn.pipeline.Pipeline", "sklearn.compose.ColumnTransformer"
 KINDS = ("numeric", "categorical")
@@ -26,21 +28,100 @@ _LEAST_RATIO = 1e-5
 """Where singular values differ by more, two good solvers no longer agree within 1e-9."""
 
 
-def estimator_of(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> EstimatorCall:
-    """Return the call that makes a family's estimator, with its preprocessing as one scikit-learn `Pipeline`.
+def candidates_of(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> list[tuple[FinalEstimator, list[Candidate]]]:
+    """Return, for each estimator that a family names, the candidates that it makes: one, or more where it is varied.
 
     Args:
-        spec: a family without mistakes in its classes.
+        spec: a family without mistakes in its classes and parameters.
         facts: what is known of the classes, by the name as written.
     """
-    steps = [(step.name, _call(step, facts)) for step in spec.pipeline]
+    front = [(step.name, _call(step, facts)) for step in spec.front]
     if spec.preprocess is not None:
-        steps += _preprocess_steps(spec, facts)
-    if spec.estimator is not None:
-        if not steps:
-            return _call(spec.estimator, facts)
-        steps.append(("estimator", _call(spec.estimator, facts)))
-    return _pipeline(steps)
+        front += _preprocess_steps(spec, facts)
+    calls = [_call(final.spec, facts) for final in spec.finals]
+    paths = {call.path for call in calls}
+    found = []
+    for final, call in zip(spec.finals, calls, strict=True):
+        steps = {**dict(front), spec.final_step: call}
+        grid = _grid(spec, final, steps, facts)
+        apart = sum(path.endswith(f".{call.name}") for path in paths) > 1
+        combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        found.append((final, [_candidate(spec, steps, varied, apart=apart) for varied in combinations]))
+    return found
+
+
+def _candidate(
+    spec: FamilySpec, steps: Mapping[str, EstimatorCall], varied: Mapping[str, Any], *, apart: bool
+) -> Candidate:
+    """Return a candidate.
+
+    Args:
+        spec: the family.
+        steps: the estimator and what stands in front of it, by name.
+        varied: the parameters that it has in the place of theirs.
+        apart: tell it by its module from one of a class of the same name.
+    """
+    made = dict(steps)
+    outside = []
+    for name, value in varied.items():
+        step, inner = spec.parameter_of(name)
+        made[step] = _with(made[step], inner, value)
+        if step != spec.final_step:
+            outside.append(f", {step}__{inner}={shown(value)}")
+    final = made[spec.final_step]
+    call = _pipeline(list(made.items())) if len(made) > 1 or spec.pipeline else final
+    module = f"{final.path.rpartition('.')[0]}." if apart else ""
+    return Candidate(
+        name=module + final.text() + "".join(outside), estimator=call, weight_parameter=weight_parameter(call)
+    )
+
+
+def _grid(
+    spec: FamilySpec, final: FinalEstimator, steps: Mapping[str, EstimatorCall], facts: Mapping[str, ClassFacts]
+) -> dict[str, list[Any]]:
+    """Return the values of varied parameters as arguments, by name in the order of the names."""
+    by_path = {known.path: known for known in facts.values()}
+    found = {}
+    for name, values in sorted(final.grid.items()):
+        step, inner = spec.parameter_of(name)
+        owner = by_path[_owner(steps[step], inner).path]
+        found[name] = [_argument(value, owner.parameters.get(inner.rpartition("__")[2]), facts) for value in values]
+    return found
+
+
+def _owner(call: EstimatorCall, name: str) -> EstimatorCall:
+    """Return the call, this or one inside it, that has a parameter."""
+    head, below, rest = name.partition("__")
+    return _owner(_inner(call)[head], rest) if below else call
+
+
+def _inner(call: EstimatorCall) -> dict[str, EstimatorCall]:
+    """Return the calls in the arguments of one, by name."""
+    found = {key: value for key, value in call.params if isinstance(value, EstimatorCall)}
+    lists = [item for _, value in call.params if isinstance(value, list) for item in value]
+    return {
+        item[0]: item[1] for item in lists if isinstance(item, tuple) and isinstance(item[1], EstimatorCall)
+    } | found
+
+
+def _with(call: EstimatorCall, name: str, value: Any) -> EstimatorCall:
+    """Return a call with another argument, as `set_params` names it."""
+    head, below, rest = name.partition("__")
+    params = dict(call.params)
+    if not below:
+        params[head] = value
+    elif head in params:
+        params[head] = _with(params[head], rest, value)
+    else:
+        for key, items in call.params:
+            if isinstance(items, list):
+                params[key] = [
+                    (head, _with(item[1], rest, value), *item[2:])
+                    if isinstance(item, tuple) and item[0] == head
+                    else item
+                    for item in items
+                ]
+    return dataclasses.replace(call, params=tuple(sorted(params.items())))
 
 
 def written_calls(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> dict[str, Any]:
@@ -48,12 +129,26 @@ def written_calls(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> dict[str
     calls: dict[str, Any] = {}
     if spec.estimator is not None:
         calls["estimator"] = _call(spec.estimator, facts)
+    if spec.search is not None:
+        calls["search"] = _written_search(spec, facts)
     if spec.pipeline:
         calls["pipeline"] = [[step.name, _call(step, facts)] for step in spec.pipeline]
     if spec.preprocess is not None:
         kinds = {kind: [_call(call, facts) for call in getattr(spec.preprocess, kind)] for kind in KINDS}
         calls["preprocess"] = {kind: chain for kind, chain in kinds.items() if chain}
     return calls
+
+
+def _written_search(spec: FamilySpec, facts: Mapping[str, ClassFacts]) -> dict[str, Any]:
+    """Return what a search varies: by key as in the definition, an estimator as its call and its grid."""
+    grids = []
+    for final in spec.finals:
+        steps = {step.name: _call(step, facts) for step in spec.front} | {spec.final_step: _call(final.spec, facts)}
+        grids.append((final.path, steps[spec.final_step], _grid(spec, final, steps, facts)))
+    return {
+        "params": next((grid for path, _, grid in grids if path[0] != "search"), {}),
+        "estimators": [(call, grid) for path, call, grid in grids if path[0] == "search"],
+    }
 
 
 def weight_parameter(estimator: EstimatorCall) -> str:
@@ -133,15 +228,17 @@ def _call(written: EstimatorSpec, facts: Mapping[str, ClassFacts]) -> EstimatorC
 
 def _made(name: str, params: Mapping[str, Any], facts: Mapping[str, ClassFacts]) -> EstimatorCall:
     found = facts[name]
-    made = []
-    for key, written in sorted(params.items()):
-        parameter = found.parameters.get(key)
-        forms = {form.kind for form in parameter.constraints} if parameter else set()
-        value = _value(written, facts)
-        # Neither YAML nor TOML has tuples; where scikit-learn insists on one, a list stands for it.
-        as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
-        made.append((key, tuple(value) if as_tuple else real_where_meant(value, parameter)))
+    made = [(key, _argument(value, found.parameters.get(key), facts)) for key, value in sorted(params.items())]
     return EstimatorCall(path=found.path, params=tuple(made))
+
+
+def _argument(written: Any, parameter: Parameter | None, facts: Mapping[str, ClassFacts]) -> Any:
+    """Return what a parameter is given for a value as written."""
+    forms = {form.kind for form in parameter.constraints} if parameter else set()
+    value = _value(written, facts)
+    # Neither YAML nor TOML has tuples; where scikit-learn insists on one, a list stands for it.
+    as_tuple = isinstance(value, list) and "tuple" in forms and "list" not in forms
+    return tuple(value) if as_tuple else real_where_meant(value, parameter)
 
 
 def real_where_meant(value: Any, parameter: Parameter | None) -> Any:

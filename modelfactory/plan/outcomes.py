@@ -117,6 +117,8 @@ GROUP_COLUMNS = (
     "warnings",
     "reason",
     "champion",
+    "chosen",
+    "candidates",
 )
 OUTCOME, GROUP_HASH = "outcome", "group_hash"
 MODEL_COLUMNS = ("model", "format", "sha256", OUTCOME)

@@ -51,6 +51,13 @@ class EstimatorCall:
         """Bare class name."""
         return self.path.rpartition(".")[2]
 
+    @property
+    def final(self) -> EstimatorCall:
+        """The call that predicts: the last step of a pipeline, or else this one."""
+        steps = dict(self.params).get("steps") if self.name == "Pipeline" else None
+        last: EstimatorCall = steps[-1][1] if steps else self
+        return last
+
     def calls(self) -> Iterator[EstimatorCall]:
         """Yield this call and every call inside its arguments."""
         yield self
@@ -59,7 +66,7 @@ class EstimatorCall:
 
     def text(self) -> str:
         """Write the call as Python."""
-        return f"{self.name}({', '.join(f'{key}={_shown(value)}' for key, value in self.params)})"
+        return f"{self.name}({', '.join(f'{key}={shown(value)}' for key, value in self.params)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,36 @@ class LinearSolve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An estimator that may be fitted in a group.
+
+    Attributes:
+        name: it as text, which no other candidate of the family has.
+        estimator: the call that makes it, with what stands in front of it.
+        weight_parameter: name of the fit parameter that takes the weights.
+    """
+
+    name: str
+    estimator: EstimatorCall
+    weight_parameter: str = "sample_weight"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How the estimator of each group is chosen.
+
+    Attributes:
+        folds: folds of the rows to fit on, on which every candidate is measured.
+        metric: name out of `plan.metrics.METRICS` by which they are compared.
+        candidates: at least one, in the order of the definition.
+    """
+
+    folds: int
+    metric: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitStep:
     """All that a worker needs to fit the groups of a family.
 
@@ -171,11 +208,12 @@ class FitStep:
         has_label: whether a label travels.
         has_weight: whether sample weights travel.
         has_time: whether a time column travels, for `by_time`.
-        estimator: the estimator to fit in every group.
+        estimator: the estimator to fit in every group; where there is a search, the first of its candidates.
         weight_parameter: name of the fit parameter that takes the weights.
         container: `matrix` if the estimator is fitted from a NumPy matrix, `frame` if from a pandas DataFrame.
         linear_solve: how to solve many groups at once; None where each is fitted by a call of its own.
         evaluation: how to measure; None to fit on all rows without measuring.
+        search: how the estimator is chosen in every group; None where it is the same in all.
         seed: seed of the family.
         timeout: seconds for one group, or None.
         persistence: by what the models are written.
@@ -192,6 +230,7 @@ class FitStep:
     container: Literal["matrix", "frame"]
     linear_solve: LinearSolve | None = None
     evaluation: Evaluation | None
+    search: Search | None = None
     seed: int
     timeout: float | None
     persistence: Persistence = "pickle"
@@ -200,6 +239,14 @@ class FitStep:
     def all_numeric(self) -> bool:
         """Whether all features travel as double."""
         return all(feature.kind == "numeric" for feature in self.features)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The estimators of which one is fitted in every group."""
+        if self.search is not None:
+            return self.search.candidates
+        name, weight = self.estimator.text(), self.weight_parameter
+        return (Candidate(name=name, estimator=self.estimator, weight_parameter=weight),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,15 +467,16 @@ def _calls_in(value: Any) -> Iterator[EstimatorCall]:
             yield from _calls_in(list(value.values()))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Write an argument as Python."""
     match value:
         case EstimatorCall():
             return value.text()
         case list():
-            return f"[{', '.join(_shown(v) for v in value)}]"
+            return f"[{', '.join(shown(v) for v in value)}]"
         case tuple():
-            return f"({', '.join(_shown(v) for v in value)}{',' if len(value) == 1 else ''})"
+            return f"({', '.join(shown(v) for v in value)}{',' if len(value) == 1 else ''})"
         case dict():
-            return f"{{{', '.join(f'{k!r}: {_shown(v)}' for k, v in value.items())}}}"
+            return f"{{{', '.join(f'{k!r}: {shown(v)}' for k, v in value.items())}}}"
         case _:
             return repr(value)

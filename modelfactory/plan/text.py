@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelfactory.plan.steps import DeclaredTest, EstimatorCall, Evaluation, FitStep, Plan, TrainStep
+from modelfactory.plan.metrics import METRICS
+from modelfactory.plan.steps import DeclaredTest, EstimatorCall, Evaluation, FitStep, Plan, Search, TrainStep
 
 WIDTH = 110
 
@@ -28,6 +29,9 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
     yield from _column_lines(step)
     yield f"  estimator, {_path_text(step.fit)}"
     yield from (f"    {line}" for line in _estimator_lines(step.fit.estimator, defaults))
+    if step.fit.search is not None:
+        yield "  search"
+        yield from _search_lines(step.fit.search, defaults)
     yield "  evaluation"
     yield from _wrapped(_evaluation_text(step.fit.evaluation, step.time))
     yield "  groups"
@@ -44,7 +48,8 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
         f"group table: {', '.join(step.keys)}, status string, n_rows bigint, n_train bigint, n_test bigint, "
         "metrics map<string,double>, baseline map<string,double>, fit_seconds double, cpu_seconds double, "
         "model_version int, model_bytes bigint, model_sha256 string, data_digest string, error_type string, "
-        "error string, warnings array<string>"
+        "error string, warnings array<string>, reason string, champion map<string,double>, chosen string, "
+        "candidates map<string,double>"
     )
     yield from _wrapped(
         f"model table: {', '.join(step.keys)}, model binary, format string, sha256 string, outcome struct"
@@ -54,10 +59,11 @@ def _step_lines(step: TrainStep, defaults: Mapping[str, tuple[tuple[str, str], .
 
 
 def _path_text(fit: FitStep) -> str:
+    of_search = "the first candidate, " if fit.search is not None else ""
     if fit.linear_solve is not None:
         return "many groups solved at once; scikit-learn fits those that are ill-conditioned"
     container = "NumPy matrix" if fit.container == "matrix" else "pandas DataFrame"
-    return f"fitted from a {container} of each group"
+    return f"{of_search}fitted from a {container} of each group"
 
 
 def _column_lines(step: TrainStep) -> Iterator[str]:
@@ -99,6 +105,22 @@ def _estimator_lines(
         )
 
 
+def _search_lines(search: Search, defaults: Mapping[str, tuple[tuple[str, str], ...]]) -> Iterator[str]:
+    """Yield how candidates are compared, and each of them, in the order in which equals win."""
+    best = "highest" if METRICS[search.metric].higher_is_better else "lowest"
+    yield from _wrapped(
+        f"each group keeps the candidate of {len(search.candidates)} with the {best} mean {search.metric} on "
+        f"{search.folds} folds of the rows to fit on, by a hash of each row; of equals the cheapest, then the first"
+    )
+    told: set[str] = set()
+    for candidate in search.candidates:
+        yield f"    {candidate.name}"
+        final = candidate.estimator.final
+        if told and final.path not in told:
+            yield from (f"    {line}" for line in list(_estimator_lines(final, defaults))[1:])
+        told.add(final.path)
+
+
 def _is_compiled(params: Mapping[str, Any]) -> bool:
     return params.keys() == {"transformers"} and all(isinstance(item, tuple) for item in params["transformers"])
 
@@ -136,8 +158,9 @@ def _parameter_text(value: Any) -> str:
 def _fallback_text(step: TrainStep) -> str:
     if not step.has_global_model:
         return f"the models of family {step.fallback} answer where a group has none"
+    which = "of the same estimator" if step.fit.search is None else "chosen by the same search"
     return (
-        "one model of the same estimator on the rows of all groups answers where a group has none; of more than "
+        f"one model {which} on the rows of all groups answers where a group has none; of more than "
         f"{step.global_rows:,} rows it is fitted on about so many, chosen by a hash of each row"
     )
 

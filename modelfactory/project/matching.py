@@ -29,7 +29,7 @@ class Selectable:
         paths: files that hold it, relative to the project, the definition first.
         tags: its tags.
         owner: who answers for it.
-        estimator: class of its estimator, as written.
+        estimators: classes of the estimators that it may fit, as written.
         config: makes its definition: as it is understood, with all defaults, and as it is written.
     """
 
@@ -40,7 +40,7 @@ class Selectable:
     paths: tuple[str, ...]
     tags: tuple[str, ...] = ()
     owner: str | None = None
-    estimator: str | None = None
+    estimators: tuple[str, ...] = ()
     config: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
     @property
@@ -161,8 +161,7 @@ def _by_estimator(criterion: Criterion) -> Matcher:
     is_meant = glob_of(criterion.value)
 
     def matches(node: Selectable) -> bool:
-        written = node.estimator
-        return written is not None and (is_meant(written) or is_meant(written.rpartition(".")[2]))
+        return any(is_meant(written) or is_meant(written.rpartition(".")[2]) for written in node.estimators)
 
     return matches
 
@@ -286,7 +285,7 @@ def _known(nodes: Sequence[Selectable], method: str) -> list[str]:
         case "owner":
             found = [node.owner for node in nodes]
         case "estimator":
-            found = [node.estimator.rpartition(".")[2] for node in families if node.estimator]
+            found = [written.rpartition(".")[2] for node in families for written in node.estimators]
         case "package":
             found = [node.package for node in nodes]
         case _:

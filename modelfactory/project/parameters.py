@@ -9,6 +9,7 @@ from modelfactory.diagnostics import Code, did_you_mean, nearest
 from modelfactory.project.classes import ClassFacts, Mistake, Parameter, nested_class, nested_values, sklearn_names
 from modelfactory.project.files import kind_of
 from modelfactory.project.positions import KeyPath
+from modelfactory.project.specs import EstimatorSpec
 
 _NAMED_ESTIMATORS = ("steps", "estimators", "transformers", "transformer_list")
 """Parameters that hold lists of a name, an estimator and perhaps more."""
@@ -119,6 +120,44 @@ def _check_grids(
             for number, one in enumerate(tried if isinstance(tried, list) else ()):
                 if key in owner.parameters:
                     yield from _check_value(key, one, (*place, name, number), owner, facts)
+
+
+def check_varied(
+    name: str, values: Iterable[Any], call: EstimatorSpec, facts: Mapping[str, ClassFacts], packages: Iterable[str]
+) -> Iterator[Mistake]:
+    """Yield what is wrong with a parameter that the search of a family varies.
+
+    Args:
+        name: the parameter, as `set_params` takes it.
+        values: the values to try; the path of a mistake in one begins with its index, that of one in the name is empty.
+        call: the estimator as written.
+        facts: what is known, by the name as written.
+        packages: top-level packages that classes may come from.
+    """
+    found, params = facts.get(call.class_), call.params
+    head, below, rest = name.partition("__")
+    while below and found is not None and found.error is None:
+        inner = {**_steps_of({"params": params}), **params}.get(head)
+        if not isinstance(inner, dict) or nested_class(inner) is None:
+            if head not in found.parameters:
+                break
+            message = f"{found.name} is given no `{head}` whose parameters could vary"
+            yield Mistake(Code.BAD_PARAMETER, message, (), key=True, help=f"params: {{{head}: {{class: …}}}}")
+            return
+        found, params = facts.get(inner["class"]), inner.get("params") or {}
+        head, below, rest = rest.partition("__")
+    if found is None or found.error is not None:  # told where the class is written
+        return
+    if head not in found.parameters and (below or not found.open_ended):
+        message = f"unknown parameter `{head}` of {found.name}"
+        yield Mistake(Code.UNKNOWN_PARAMETER, message, (), key=True, help=_nearest_parameter(head, found))
+        return
+    for index, value in enumerate(values):
+        for inner, nested in nested_values(value, (index,)):
+            for mistake in _check_nested(nested, facts, packages):
+                yield Mistake(mistake.code, mistake.message, (*inner, *mistake.path), mistake.key, mistake.help)
+        if head in found.parameters:
+            yield from _check_value(head, value, (index,), found, facts)
 
 
 def _owner_of(name: str, call: Any, facts: Mapping[str, ClassFacts]) -> tuple[ClassFacts | None, str]:

@@ -133,7 +133,6 @@ def _source_node(source: Source, scope: _Scope) -> Selectable:
 
 def _family_node(family: Family, scope: _Scope) -> Selectable:
     spec = family.spec
-    final = spec.estimator or spec.pipeline[-1]
     queries = () if spec.sql_file is None else (clean_path(spec.sql_file),)
     return Selectable(
         id=spec.name,
@@ -143,7 +142,7 @@ def _family_node(family: Family, scope: _Scope) -> Selectable:
         paths=(family.path, *queries),
         tags=spec.tags,
         owner=spec.owner,
-        estimator=final.class_,
+        estimators=tuple(final.spec.class_ for final in spec.finals),
         config=functools.partial(_family_config, family, scope.variables),
     )
 

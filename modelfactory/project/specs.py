@@ -6,7 +6,9 @@ The descriptions are the reference: `docs/reference.md` is generated from them.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -23,7 +25,12 @@ from modelfactory.project.spec_types import (
 )
 from modelfactory.project.test_specs import BareTest, TestSpec, long_test
 
+if TYPE_CHECKING:
+    from modelfactory.project.positions import KeyPath
+
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ESTIMATOR_STEP = "estimator"
+"""Name of the last step of a pipeline whose estimator stands apart from it."""
 CLASS_FORMAT = "class"
 """How the JSON Schema of a spec marks the name of an estimator class."""
 _CONNECT_URL = re.compile(r"(?P<address>sc://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?)(?:/(?:;[^/]*)?)?")
@@ -79,9 +86,11 @@ Steps = Annotated[int, Field(ge=0), BeforeValidator(not_bool)]
 Share = Annotated[float, Field(gt=0, lt=1), BeforeValidator(not_bool)]
 Seconds = Annotated[float, Field(gt=0), Short(text_like(f"(?=.*[1-9]){_DURATION}"), _seconds)]
 Memory = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=text_like(_MEMORY))]
+Folds = Annotated[int, Field(ge=2), BeforeValidator(not_bool)]
 Names = Annotated[tuple[str, ...], Short(str, _as_list)]
 Option = Annotated[Any, BeforeValidator(_option, json_schema_input_type=str | bool | float)]
 NotEmpty = Field(min_length=1, json_schema_extra={"minItems": 1})
+Grid = dict[str, Annotated[list[Any], NotEmpty]]
 ConnectUrl = Annotated[str, AfterValidator(_connect_url), Field(json_schema_extra={"pattern": "^sc://"})]
 ClassName = Annotated[str, Field(json_schema_extra={"format": CLASS_FORMAT})]
 
@@ -153,6 +162,57 @@ class PipelineStepSpec(EstimatorSpec):
     name: str = Field(pattern=NAME_PATTERN, description="Name of the step, as in `sklearn.pipeline.Pipeline`.")
 
 
+class SearchedEstimatorSpec(EstimatorSpec):
+    """An estimator that a search compares with others; the class name alone where it has no parameters."""
+
+    search: Grid = Field(
+        {}, description="Parameters of the class to vary, each with a list of values; all combinations are compared."
+    )
+
+
+class SearchSpec(Spec):
+    """How the estimator of each group is chosen out of several candidates."""
+
+    params: Grid = Field(
+        {},
+        description="Parameters of the family's `estimator` to vary, each with a list of values, under the names that "
+        "scikit-learn's `set_params` takes; those of a step of `pipeline` are `step__name`. All combinations are "
+        "compared.",
+    )
+    estimators: tuple[Annotated[SearchedEstimatorSpec, Short(ClassName, _class_name)], ...] = Field(
+        (), description="Estimators to compare besides `estimator`, which may be left out then."
+    )
+    folds: Folds = Field(
+        5, description="Number of folds of the rows to fit on; every candidate is measured on the same ones."
+    )
+    metric: Written | None = Field(
+        None, description="Name of the metric by which candidates are compared; by default `rmse` or `accuracy`."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.params and not self.estimators:
+            raise ValueError("needs `params` to vary, or `estimators` to compare")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class FinalEstimator:
+    """An estimator that may be fitted in a group.
+
+    Attributes:
+        spec: the class and its parameters.
+        path: where it stands in the family.
+        grid: the parameters to vary.
+        grid_path: where these stand.
+    """
+
+    spec: EstimatorSpec
+    path: KeyPath
+    grid: Mapping[str, list[Any]]
+    grid_path: KeyPath
+
+
 class PreprocessSpec(Spec):
     """Transformers in front of the estimator, by kind of feature."""
 
@@ -178,7 +238,7 @@ class EvaluateSpec(Spec):
         "position.",
     )
     by_time: ByTimeSpec | None = Field(None, description="Measure on the latest rows of each group.")
-    folds: Annotated[int, Field(ge=2), BeforeValidator(not_bool)] | None = Field(
+    folds: Folds | None = Field(
         None,
         description="Number of folds: each row is measured once; the stored model is fitted on all rows.",
     )
@@ -233,7 +293,12 @@ class FamilySpec(Spec):
     pipeline: tuple[PipelineStepSpec, ...] = Field(
         (),
         description="Named steps of a scikit-learn `Pipeline`, instead of `preprocess`; the last step is the estimator "
-        "unless `estimator` is given.",
+        "unless `estimator` or `search.estimators` is given.",
+    )
+    search: SearchSpec | None = Field(
+        None,
+        description="Compare several candidates in every group and keep the best; without it, every group gets "
+        "`estimator` as it is.",
     )
     evaluate: EvaluateSpec | None = Field(
         None,
@@ -311,13 +376,45 @@ class FamilySpec(Spec):
             raise ValueError("`max_rows` is below `min_rows`: no group could be trained")
         if self.on_too_many == "sample" and self.max_rows is None:
             raise ValueError("`on_too_many: sample` needs `max_rows`, the size of the sample")
-        if self.estimator is None and not self.pipeline:
+        if not self.finals:
             raise ValueError("needs an `estimator` or a `pipeline`")
         if self.preprocess is not None and self.pipeline:
             raise ValueError(
                 "`preprocess` and `pipeline` exclude each other: put the transformers into the pipeline's steps"
             )
         return self
+
+    @property
+    def finals(self) -> tuple[FinalEstimator, ...]:
+        """The estimators that may be fitted in a group: one, or several where there is a `search`."""
+        grid, others = ({}, ()) if self.search is None else (self.search.params, self.search.estimators)
+        own = self.estimator or (None if others else next(reversed(self.pipeline), None))
+        path: KeyPath = ("estimator",) if self.estimator is not None else ("pipeline", len(self.pipeline) - 1)
+        found = [] if own is None else [FinalEstimator(own, path, grid, ("search", "params"))]
+        for i, other in enumerate(others):
+            path = ("search", "estimators", i)
+            found.append(FinalEstimator(other, path, other.search, (*path, "search")))
+        return tuple(found)
+
+    @property
+    def front(self) -> tuple[PipelineStepSpec, ...]:
+        """The steps of `pipeline` that stand in front of the estimator."""
+        return self.pipeline[:-1] if self._ends_with_estimator else self.pipeline
+
+    @property
+    def final_step(self) -> str:
+        """The name of the estimator among the steps of a `pipeline`."""
+        return self.pipeline[-1].name if self._ends_with_estimator else ESTIMATOR_STEP
+
+    def parameter_of(self, name: str) -> tuple[str, str]:
+        """Return the step whose parameter a search varies under a name, and the parameter's name there."""
+        step, below, rest = name.partition("__")
+        steps = [*(front.name for front in self.front), self.final_step] if self.pipeline else []
+        return (step, rest) if below and step in steps else (self.final_step, name)
+
+    @property
+    def _ends_with_estimator(self) -> bool:
+        return any(final.path[0] == "pipeline" for final in self.finals)
 
 
 class ProjectSpec(Spec):

@@ -130,6 +130,11 @@ def linear_models(
     return None if found is None else found.models()
 
 
+def is_linear(model: Any) -> bool:
+    """Tell whether a model predicts by the linear formula, alone or behind a `StandardScaler`."""
+    return _holders(model) is not None
+
+
 class _Chunk:
     """Some models as they are stored.
 

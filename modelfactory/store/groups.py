@@ -36,6 +36,8 @@ GROUP_TYPES: Mapping[str, pa.DataType] = {
     "warnings": pa.list_(pa.string()),
     "reason": pa.string(),
     "champion": _METRICS,
+    "chosen": pa.string(),
+    "candidates": _METRICS,
 }
 """Types of the columns of a group table, `GROUP_COLUMNS`, behind those of its key."""
 

@@ -98,6 +98,8 @@ class GlobalModelRecord(Record):
         n_train: rows that it was fitted on: all, or a sample.
         cpu_seconds: processor seconds inside `fit`.
         model_version: version whose files hold the model; None for the version itself.
+        chosen: candidate that it is, where the family searches.
+        candidates: mean metric of each candidate that could be measured.
     """
 
     status: str
@@ -113,6 +115,8 @@ class GlobalModelRecord(Record):
     model_sha256: str | None = None
     error_type: str | None = None
     error: str | None = None
+    chosen: str | None = None
+    candidates: dict[str, float] = {}
 
 
 class VersionRecord(Record):
@@ -133,6 +137,7 @@ class VersionRecord(Record):
         model_versions: versions whose model tables hold its models; none in manifests of before, where all are its own.
         served: groups that have a model; None in manifests of before, where these are the trained ones.
         statuses: count of groups by status.
+        chosen: count of groups by the candidate that a search has chosen, the most frequent first.
         rows: rows of the input, over all groups.
         rows_without_label: rows that could not be trained on.
         cpu_seconds: processor seconds inside `fit`, over all groups and the global model.
@@ -166,6 +171,7 @@ class VersionRecord(Record):
     model_versions: list[int] = []
     served: int | None = None
     statuses: dict[str, int]
+    chosen: dict[str, int] = {}
     rows: int
     rows_without_label: int
     metrics: dict[str, Quantiles]

@@ -9,11 +9,10 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,13 @@ from modelfactory.training.batches import GroupIdentity, GroupRows, Rows
 from modelfactory.training.champions import Champions
 from modelfactory.training.classes import known_classes
 from modelfactory.training.clock import FitClock
+from modelfactory.training.contenders import Contender
 from modelfactory.training.encoding import EncodedModel, encode_model
-from modelfactory.training.estimators import Template, name_features
+from modelfactory.training.estimators import name_features
 from modelfactory.training.evaluation import mean_of, measure, measure_baseline
+from modelfactory.training.faults import NOBODYS, GroupTimeout, forget
 from modelfactory.training.isolation import Death
+from modelfactory.training.searching import Ranking, failure_text, is_constant, rank
 from modelfactory.training.splitting import splits
 from modelfactory.training.texts import one_line
 
@@ -64,33 +66,39 @@ class FitOutcome:
     warnings: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     champion: dict[str, float] = field(default_factory=dict)
-
-
-class GroupTimeout(BaseException):
-    """The group took longer than `timeout`; no `except Exception` of an estimator catches it."""
+    chosen: str | None = None
+    candidates: dict[str, float] = field(default_factory=dict)
 
 
 def fit_group(
-    step: FitStep, template: Template, rows: GroupRows, measured: Rows, champions: Champions | None = None
+    step: FitStep,
+    contenders: Sequence[Contender],
+    rows: GroupRows,
+    measured: Rows,
+    *,
+    finite: bool = False,
+    champions: Champions | None = None,
 ) -> FitOutcome:
-    """Fit, measure and encode the model of one group.
+    """Choose, fit, measure and encode the model of one group.
 
     Args:
         step: what to do.
-        template: the family's estimator.
+        contenders: the family's estimator, or those of which the search chooses one.
         rows: the group.
         measured: the split that measures each row, as `measured_in` found it, shape (n,).
+        finite: no number of the group is missing or infinite.
         champions: the models that new ones have to beat, if there is a contest.
 
     Returns:
         The outcome; a fault of the group is one too.
     """
     clock, printed, lost = FitClock(), _Printed(), ""
+    group = _Group(step, contenders, rows, clock, finite)
     with warnings.catch_warnings(record=True) as caught, printed.taken():
         warnings.simplefilter("always")
         try:
             with _time_limit(step.timeout):
-                fields = _fitted(step, template, rows, measured, clock)
+                fields = _fitted(group, measured)
                 if champions is not None and fields["status"] == Status.TRAINED:
                     champion, lost, stands = champions.meet(step, rows, measured, fields["metrics"])
                     fields |= {"champion": champion, **(champion_stands(champion) if stands else {})}
@@ -106,7 +114,12 @@ def fit_group(
         data_digest=rows.digest,
         fit_seconds=clock.wall,
         cpu_seconds=clock.cpu,
-        warnings=(*([lost] if lost else []), *list(said)[:WARNINGS_KEPT], *printed.said()),
+        warnings=(
+            *([lost] if lost else []),
+            *list(group.said)[:WARNINGS_KEPT],
+            *list(said)[:WARNINGS_KEPT],
+            *printed.said(),
+        ),
         **fields,
     )
 
@@ -141,90 +154,120 @@ def _timed_out(step: FitStep) -> dict[str, Any]:
 
 
 def _fault(error: BaseException) -> dict[str, Any]:
-    _forget(error)
+    forget(error)
     return {"status": Status.FAILED, "error_type": type(error).__name__, "error": one_line(error, ERROR_LENGTH)}
 
 
-def _forget(error: BaseException | None) -> None:
-    """Let go of what the calls held that an error went through: it may be all the memory that there is."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """A model, the contender that it is of, and what that was chosen by."""
+
+    model: Any
+    contender: Contender
+    ranking: Ranking | None = None
+
+
+@dataclass(slots=True)
+class _Group:
+    """A group that is being fitted.
+
+    Attributes:
+        said: what a user should know of the search, each text once.
+    """
+
+    step: FitStep
+    contenders: Sequence[Contender]
+    rows: GroupRows
+    clock: FitClock
+    finite: bool
+    said: dict[str, None] = field(default_factory=dict)
+
+    def best(self, chosen: Rows) -> _Best:
+        """Return the model of the best contender on some rows; one that cannot be fitted leaves it to the next."""
+        if self.step.search is None:
+            return _Best(self.fit(self.contenders[0], chosen), self.contenders[0])
+        found = rank(self.step, self.step.search, self.contenders, self.rows, chosen, self.clock, finite=self.finite)
+        self.said |= dict.fromkeys(found.said)
+        first = found.error
+        for contender in found.order:
+            try:
+                return _Best(self.fit(contender, chosen), contender, found)
+            except NOBODYS:
+                raise
+            except BaseException as error:
+                forget(error)
+                first = first or error
+                self.said[f"{contender.name} failed: {failure_text(error)}"] = None
+        raise first or AssertionError("a search has a candidate")
+
+    def fit(self, contender: Contender, chosen: Rows) -> Any:
+        """Return the model of a contender on some rows."""
+        with contender.configured(finite=self.finite):
+            return contender.fitted(self.rows, chosen, self.clock)
 
 
 @dataclass(slots=True)
 class _Measurement:
     """What measuring left: the last model that was measured, how many rows it saw, and the numbers."""
 
-    model: Any = None
+    best: _Best | None = None
     n_train: int = 0
     n_test: int = 0
     metrics: list[dict[str, float]] = field(default_factory=list)
     baseline: list[dict[str, float]] = field(default_factory=list)
 
 
-def _fitted(step: FitStep, template: Template, rows: GroupRows, measured: Rows, clock: FitClock) -> dict[str, Any]:
-    if step.task == "classification" and _is_constant(rows.label, np.arange(len(rows))):
+def _fitted(group: _Group, measured: Rows) -> dict[str, Any]:
+    step, rows = group.step, group.rows
+    everything = np.arange(len(rows))
+    if step.task == "classification" and is_constant(rows.label, everything):
         return {"status": Status.ONE_CLASS}
     found = _Measurement()
-    again = False
+    again = in_folds = False
     if step.evaluation is not None and rows.label is not None:
-        again = step.evaluation.refit or step.evaluation.method == "folds"
+        in_folds = step.evaluation.method == "folds"
+        again = step.evaluation.refit or in_folds
         for train, test in splits(measured):
-            if step.task == "classification" and _is_constant(rows.label, train):
+            if step.task == "classification" and is_constant(rows.label, train):
                 if again:  # the stored model sees all rows; this part of them cannot be measured
                     warnings.warn(f"{len(test)} rows are not measured: the others have one class", stacklevel=2)
                     continue
                 warnings.warn(f"the rows to fit on have one class, {len(test)} rows are held out", stacklevel=2)
                 return {"status": Status.ONE_CLASS}
-            _measure(step, template, rows, (train, test), found, clock)
-    if found.model is None or again:
-        found.model = _fit(step, template, rows, np.arange(len(rows)), clock)
-        found.n_train = len(rows)
+            _measure(group, train, test, found)
+    best = found.best
+    if best is None or in_folds:
+        best, found.n_train = group.best(everything), len(rows)
+    elif again:  # what was measured is fitted again
+        best, found.n_train = replace(best, model=group.fit(best.contender, everything)), len(rows)
     if step.container == "matrix":
-        name_features(step, found.model)
+        name_features(step, best.model)
     return {
         "status": Status.TRAINED,
         "n_train": found.n_train,
         "n_test": found.n_test,
         "metrics": mean_of(found.metrics),
         "baseline": mean_of(found.baseline),
-        "model": encode_model(found.model, step.persistence),
-        "classes": known_classes(found.model, rows.label) if step.task == "classification" else (),
+        "model": encode_model(best.model, step.persistence),
+        "classes": known_classes(best.model, rows.label) if step.task == "classification" else (),
+        "chosen": best.contender.name if best.ranking else None,
+        "candidates": dict(best.ranking.scores) if best.ranking else {},
     }
 
 
-def _measure(
-    step: FitStep, template: Template, rows: GroupRows, split: tuple[Rows, Rows], found: _Measurement, clock: FitClock
-) -> None:
+def _measure(group: _Group, train: Rows, test: Rows, found: _Measurement) -> None:
+    """Choose and fit on some rows, and measure on others; where these are folds, each makes its own choice."""
+    step, rows = group.step, group.rows
     if step.evaluation is None or rows.label is None:
         raise AssertionError("only labelled families are measured")
-    train, test = split
     names = step.evaluation.metrics
     weight = None if rows.weight is None else rows.weight[train]
-    found.model = _fit(step, template, rows, train, clock)
+    found.best = group.best(train)
     found.n_train, found.n_test = len(train), found.n_test + len(test)
     features, label, predictions = rows.features(test), rows.label[test], step.evaluation.predictions
-    found.metrics.append(measure(names, found.model, features, label, predictions=predictions))
+    with found.best.contender.configured(finite=group.finite):
+        found.metrics.append(measure(names, found.best.model, features, label, predictions=predictions))
     found.baseline.append(measure_baseline(names, rows.label[train], weight, label))
-
-
-def _fit(step: FitStep, template: Template, rows: GroupRows, chosen: Rows, clock: FitClock) -> Any:
-    model = template.for_group(rows.group)
-    features = rows.features(None if len(chosen) == len(rows) else chosen)
-    weights = {} if rows.weight is None else {step.weight_parameter: rows.weight[chosen]}
-    with clock.running():
-        if rows.label is None:
-            model.fit(features, **weights)
-        else:
-            model.fit(features, rows.label[chosen], **weights)
-    return model
-
-
-def _is_constant(label: Any, rows: Rows) -> bool:
-    return bool((label[rows] == label[rows[0]]).all())
 
 
 class _Printed(io.TextIOBase):

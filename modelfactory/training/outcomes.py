@@ -33,6 +33,7 @@ def outcome_batch(outcomes: list[FitOutcome]) -> pa.RecordBatch:
         "warnings": [list(o.warnings) for o in outcomes],
         "classes": [list(o.classes) for o in outcomes],
         "champion": [list(o.champion.items()) for o in outcomes],
+        "candidates": [list(o.candidates.items()) for o in outcomes],
     }
     return _batch({f.name: columns.get(f.name) or [getattr(o, f.name) for o in outcomes] for f in OUTCOME_SCHEMA})
 
@@ -72,6 +73,8 @@ def solved_batch(
             "warnings": [[said] if said else [] for _, said in contests] or nothing,
             "classes": nothing,
             "champion": [list(metrics.items()) for metrics, _ in contests] or _maps({}, k),
+            "chosen": pa.nulls(k, pa.string()),
+            "candidates": _maps({}, k),
         }
     )
 

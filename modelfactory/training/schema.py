@@ -30,6 +30,8 @@ OUTCOME_SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("classes", pa.list_(pa.string())),
         ("champion", _NUMBERS),
+        ("chosen", pa.string()),
+        ("candidates", _NUMBERS),
     ]
 )
 _SPARK_TYPES = {

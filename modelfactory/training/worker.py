@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import TypeAlias
 
 import joblib
 import numpy as np
 import pyarrow as pa
-from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
-from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import FitStep
 from modelfactory.training.batches import Chunk, Rows, group_bounds, identities, read_chunk, whole_groups
 from modelfactory.training.champions import Champions, parted
-from modelfactory.training.estimators import make_template
+from modelfactory.training.contenders import make_contenders
 from modelfactory.training.fitting import FitOutcome, champion_stands, failed_group, fit_group, lost_group
 from modelfactory.training.isolation import Death, apart
 from modelfactory.training.linear import SolvedGroups, make_solver
@@ -65,13 +62,10 @@ class _Fitter:
     """Fits the groups of a family."""
 
     def __init__(self, step: FitStep, champions: Champions | None = None) -> None:
-        template = make_template(step.estimator, step.seed)
-        if step.linear_solve is not None:
-            template = replace(template, random_states=())  # a direct solver draws nothing, here or in scikit-learn
         self._step = step
-        self._template = template
-        self._solver = make_solver(step, template)
-        self._checked = False
+        self._contenders = make_contenders(step)
+        template = self._contenders[0].template
+        self._solver = None if template is None else make_solver(step, template)
         self._champions = champions
 
     def fit(self, table: pa.Table) -> Iterator[_Outcome]:
@@ -91,13 +85,15 @@ class _Fitter:
             elif len(solved.index):
                 yield solved_batch(chunk, solved)
         for index in left.tolist():
-            assume_finite = bool(finite[index]) and self._template.alone
-            # The parameters are the same in all groups: once a fit has checked them, the others need not.
-            with config_context(assume_finite=assume_finite, skip_parameter_validation=self._checked):
-                rows = slice(chunk.bounds[index], chunk.bounds[index + 1])
-                outcome = fit_group(step, self._template, chunk.group(index), measured[rows], champions)
-            self._checked = self._checked or outcome.status == Status.TRAINED
-            yield outcome
+            rows = slice(chunk.bounds[index], chunk.bounds[index + 1])
+            yield fit_group(
+                step,
+                self._contenders,
+                chunk.group(index),
+                measured[rows],
+                finite=bool(finite[index]),
+                champions=champions,
+            )
 
     def _contested(
         self, chunk: Chunk, solved: SolvedGroups, measured: Rows, champions: Champions

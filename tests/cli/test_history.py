@@ -17,10 +17,10 @@ from support import ONE_ROW, _cache, workspace_of, write_project
 from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
-from modelfactory.commands.accounting import _TYPES
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.outcomes import Status
 from modelfactory.store.group_changes import compare_groups
+from modelfactory.store.groups import GROUP_TYPES
 from modelfactory.store.manifest import Fingerprints, Manifest, MeaningRecord, Quantiles
 from modelfactory.store.store import Store
 from modelfactory.store.versions import next_number, publish_version, stage_version
@@ -61,7 +61,7 @@ def table(groups: Sequence[Group], kind: pa.DataType | None = None) -> pa.Table:
         }
         for n, (_, status, metrics, digest) in enumerate(groups, start=1)
     ]
-    columns = {name: pa.array([row.get(name) for row in rows], type_) for name, type_ in _TYPES.items()}
+    columns = {name: pa.array([row.get(name) for row in rows], type_) for name, type_ in GROUP_TYPES.items()}
     return pa.table({"k": pa.array([key for key, *_ in groups], kind or pa.string()), **columns})
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from support import _cache, write_project
 from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
-from modelfactory.commands.accounting import _TYPES
+from modelfactory.store.groups import GROUP_TYPES
 from modelfactory.store.manifest import Fingerprints, GlobalModelRecord, Quantiles, VersionRecord
 from modelfactory.store.store import Store
 from modelfactory.store.versions import publish_version, stage_version
@@ -96,10 +97,11 @@ ROWS = [
 ]
 
 
-def build(store: Store, fingerprint: str, **more: Any) -> None:
+def build(store: Store, fingerprint: str, *, rows: list[dict[str, Any]] | None = None, **more: Any) -> None:
     """Publish a version of `by_dest` without Spark."""
-    kinds = {"dest": pa.string(), "day": pa.int32(), **_TYPES}
-    table = pa.table({name: pa.array([r[name] for r in ROWS], kind) for name, kind in kinds.items()})
+    kinds = {"dest": pa.string(), "day": pa.int32(), **GROUP_TYPES}
+    written = ROWS if rows is None else rows
+    table = pa.table({name: pa.array([r.get(name) for r in written], kind) for name, kind in kinds.items()})
     with store.locked("by_dest"):
         staging = stage_version(store, "by_dest", 1, "run")
         staging.write_groups(table)
@@ -287,9 +289,31 @@ def names(found: list[dict[str, Any]]) -> list[tuple[str | None, int]]:
 def test_groups_come_with_their_keys_and_outcomes(mf: Runner) -> None:
     found = groups(mf)
     assert len(found) == len(ROWS)
-    assert list(found[0]) == ["dest", "day", *_TYPES]
+    assert list(found[0]) == ["dest", "day", *GROUP_TYPES]
     assert found[0]["metrics"] == {"rmse": 10.0}
     assert found[-1]["dest"] is None
+
+
+def test_groups_that_have_chosen_show_what(mf: Runner, tmp_path: Path) -> None:
+    folder = write_project(tmp_path, FILES)
+    chosen = [
+        row("LAX", 1, "trained", 300, 10.0, chosen="Ridge(alpha=0.1)", candidates=[("Ridge(alpha=0.1)", 9.5)]),
+        row("SFO", 1, "trained", 200, 11.0, chosen="Lasso()", candidates=[("Ridge(alpha=0.1)", 9.5), ("Lasso()", 9.0)]),
+        row("XYZ", 1, "too_few_rows", 2, candidates=[]),
+    ]
+    build(Store(folder / "store"), "", rows=chosen, chosen={"Lasso()": 1, "Ridge(alpha=0.1)": 1})
+    shown = invoke(folder, "ls", "--groups", "by_dest").stdout
+    assert "chosen" in shown.splitlines()[0]
+    assert "Ridge(alpha=0.1)" in shown
+    where = invoke(folder, "ls", "--groups", "by_dest", "--where", "chosen = 'Lasso()'", "-o", "json").stdout
+    (found,) = map(json.loads, where.splitlines())
+    assert (found["dest"], found["candidates"]) == ("SFO", {"Ridge(alpha=0.1)": 9.5, "Lasso()": 9.0})
+    said = invoke(folder, "show", "by_dest").stdout
+    assert re.search(r"groups of v1 +chosen candidate\n─+\n1 +Lasso\(\)\n1 +Ridge\(alpha=0.1\)", said)
+    assert json.loads(invoke(folder, "show", "by_dest", "-o", "json").stdout)["versions"][0]["chosen"]["Lasso()"] == 1
+    one = invoke(folder, "show", "by_dest", "--group", "dest=SFO", "--group", "day=1").stdout
+    assert "{Ridge(alpha=0.1): 9.5, Lasso(): 9}" in one
+    assert "chosen" not in mf("--groups", "by_dest").stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize("arguments", [["--groups", "by_dest"], []], ids=["groups", "families"])

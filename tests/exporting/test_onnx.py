@@ -100,6 +100,22 @@ def test_every_group_has_a_row_whatever_became_of_it(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["000000.onnx", "index.parquet"]
 
 
+def test_groups_of_different_classes_are_files_of_their_own(tmp_path: Path) -> None:
+    """As a search leaves them: what cannot be converted is told for its groups alone."""
+    groups = [
+        *sample_groups(Ridge(), ["a"]),
+        *sample_groups(HistGradientBoostingRegressor(max_iter=3), ["b"]),
+        *sample_groups(SPLINES, ["c", "d"]),
+    ]
+    publish(tmp_path / "store", "f", TEXT, groups)
+    done, index = exported(tmp_path / "store", tmp_path / "out")
+    assert (done.exported, list(done.refused.values())) == (2, [2])
+    rows = sample_rows(20, seed=7).astype(np.float32)
+    for group, row in zip(groups[:2], index[:2], strict=True):
+        (found,) = run(tmp_path / "out" / row["model"], {MATRIX: rows.to_numpy()})
+        np.testing.assert_allclose(found[:, 0], group.model.predict(rows.astype(float)), rtol=1e-4, atol=1e-5)
+
+
 def test_the_model_of_all_rows_has_a_file(tmp_path: Path) -> None:
     whole = fitted(Ridge(), sample_rows(), sample_label(sample_rows()))
     publish(tmp_path / "store", "f", TEXT, [Group(key=("a",), status="failed")], fallback="global", global_model=whole)

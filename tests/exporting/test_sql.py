@@ -167,3 +167,20 @@ def test_what_is_not_linear_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no group has a model"):
         write_sql(store.family("none").chain(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_family_whose_groups_have_different_models_is_refused_by_what_stands_in_the_way(tmp_path: Path) -> None:
+    """A search chooses a model for each group: linear ones of different classes are one table, others are none."""
+    store = tmp_path / "store"
+    ridge, plain = sample_groups(Ridge(), ["a"]), sample_groups(LinearRegression(), ["b"])
+    publish(store, "linear", TEXT, [*ridge, *plain])
+    publish(store, "mixed", TEXT, [*ridge, *sample_groups(RandomForestRegressor(n_estimators=2), ["b", "c"])])
+    publish(store, "unlike", TEXT, [*sample_groups(SCALED, ["a", "c"]), *plain])
+    opened = mf.open_store(store)
+    assert write_sql(opened.family("linear").chain(), tmp_path / "out") == Exported(exported=2, without_model=0)
+    check_same(opened.family("linear"), tmp_path / "out", sample_rows(9).assign(k=list("abzabzabz")))
+    with pytest.raises(InputError, match="not all linear regressors; one is RandomForestRegressor"):
+        write_sql(opened.family("mixed").chain(), tmp_path / "mixed")
+    with pytest.raises(InputError, match=r"are not alike: .*2 groups with StandardScaler, Ridge") as caught:
+        write_sql(opened.family("unlike").chain(), tmp_path / "unlike")
+    assert "1 group with LinearRegression" in str(caught.value.diagnostics[0].message)

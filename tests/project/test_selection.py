@@ -75,7 +75,7 @@ def family(path: str, *tags: str, owner: str | None = None, project: str = "reta
         paths=(f"families/{'/'.join([*folders, name])}.{ending}",),
         tags=tags,
         owner=owner,
-        estimator=config.get("estimator"),
+        estimators=(config["estimator"],) if "estimator" in config else (),
         config=lambda: (config,),
     )
 
@@ -455,7 +455,7 @@ def test_a_family_has_its_folders_in_its_name() -> None:
     nodes = {node.id: node for node in selectables(load(PROJECTS / "flights"))}
     assert nodes["arr_delay_by_dest"].fqn == ("flights", "arrival", "arr_delay_by_dest")
     assert nodes["arr_delay_by_dest"].paths == ("families/arrival/routes.yml",)
-    assert nodes["arr_delay_by_dest"].estimator == "Ridge"
+    assert nodes["arr_delay_by_dest"].estimators == ("Ridge",)
     assert nodes["source:flights"].paths == ("sources/nyc.yml",)
 
 

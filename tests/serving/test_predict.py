@@ -579,3 +579,45 @@ def test_every_row_comes_out_once_as_its_own_model_answers_it(
             want = asked(models[key], frame.iloc[[i]])[0]
             np.testing.assert_allclose(said, want, rtol=1e-9, atol=1e-9)
             assert reason is None
+
+
+# Groups with different models, as a search leaves them -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimators",
+    [
+        (Ridge(), LinearRegression(), ElasticNet(alpha=0.1)),
+        (Ridge(), TREE, ElasticNet(alpha=0.1)),
+        (make_pipeline(StandardScaler(), Ridge()), LinearRegression(), make_pipeline(StandardScaler(), TREE)),
+        (make_pipeline(StandardScaler(), Ridge()), LinearRegression(), Ridge(alpha=3.0)),
+    ],
+    ids=["linear", "a tree among them", "pipelines", "some are scaled"],
+)
+def test_every_group_is_answered_by_its_own_kind_of_model(estimators: Any, tmp_path: Path) -> None:
+    groups = [group for key, one in zip("abc", estimators, strict=True) for group in sample_groups(one, [key])]
+    rows = mixed_rows(keys="abcz")
+    said = family_of(tmp_path, groups).predict(rows)["prediction"]
+    for found, wanted in zip(said, by_hand(groups, rows), strict=True):
+        assert pd.isna(found) if wanted is None else found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_classifiers_of_several_kinds_name_the_same_classes(tmp_path: Path) -> None:
+    """A model that gives no probability leaves it out; the others name all classes, in one order."""
+    kinds = (LogisticRegression(), GaussianNB(), SVC())
+    groups = [
+        group
+        for key, one, classes in zip("abc", kinds, (("x", "y"), ("y", "z"), ("x", "z")), strict=True)
+        for group in sample_groups(one, [key], classes=lambda _, classes=classes: classes)
+    ]
+    family = family_of(tmp_path, groups, task="classification", label_type="string", classes=["x", "y", "z"])
+    rows = mixed_rows(30, keys="abc")
+    answers = family.predict(rows)
+    assert answers["prediction"].tolist() == by_hand(groups, rows)
+    for key, probability in zip(rows["k"], answers["probability"], strict=True):
+        if key == "c":
+            assert probability is None or pd.isna(probability)
+        else:
+            assert list(probability) == ["x", "y", "z"]
+            assert sum(probability.values()) == pytest.approx(1.0)
+            assert probability["z" if key == "a" else "x"] == 0.0

@@ -34,6 +34,7 @@ from training_samples import (
 
 from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import EstimatorCall, Feature, FitStep
+from modelfactory.training.contenders import Contender, make_contenders
 from modelfactory.training.estimators import make_template
 from modelfactory.training.fitting import ERROR_LENGTH, WARNINGS_KEPT, FitOutcome, fit_group
 
@@ -435,13 +436,15 @@ def test_an_error_outside_of_exception_is_a_failed_group() -> None:
 
 def test_a_keyboard_interrupt_is_nobodys_fault() -> None:
     class Interrupted:
+        alone = False
+
         def for_group(self, group: int) -> Any:
             raise KeyboardInterrupt
 
     step = make_step("Mean")
     rows = rows_of(step, sample_group())
     with pytest.raises(KeyboardInterrupt):
-        fit_group(step, Interrupted(), rows, measured_of(step, rows))
+        fit_group(step, [Contender(step.candidates[0], Interrupted())], rows, measured_of(step, rows))
 
 
 def test_a_model_that_cannot_be_stored_is_a_failed_group() -> None:
@@ -612,14 +615,14 @@ def test_timeouts_that_race_the_end_of_a_fit_give_one_of_two_outcomes() -> None:
     """Whenever the alarm goes off, there is one outcome and nothing escapes."""
     before = signal.getsignal(signal.SIGALRM)
     step = make_step("Mean", timeout=1.0, evaluation=holdout(0.3))
-    rows, template = rows_of(step, sample_group()), make_template(step.estimator, 0)
+    rows, contenders = rows_of(step, sample_group()), make_contenders(step)
     started = time.perf_counter()
     for _ in range(20):
-        fit_group(step, template, rows, measured_of(step, rows))
+        fit_group(step, contenders, rows, measured_of(step, rows))
     usual = (time.perf_counter() - started) / 20
     seen = set()
     for part in np.linspace(0.01, 1.6, 300):
-        outcome = fit_group(replace(step, timeout=max(usual * part, 1e-6)), template, rows, measured_of(step, rows))
+        outcome = fit_group(replace(step, timeout=max(usual * part, 1e-6)), contenders, rows, measured_of(step, rows))
         seen.add(outcome.status)
         assert (outcome.model is None) == (outcome.status != Status.TRAINED)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
