@@ -53,7 +53,7 @@ def project(folder: Path, *, seed: int) -> Path:
 def built(folder: Path, **environ: str) -> float:
     """Build a project; return the seconds it took."""
     began = time.monotonic()
-    process = started_build(folder, **environ)
+    process = started_build(folder, "--full-refresh", **environ)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     return time.monotonic() - began
@@ -110,7 +110,7 @@ def folders(folder: Path) -> set[Path]:
 def kill(folder: Path, is_time: Moment, **environ: str) -> bool:
     """Start a build and kill its driver when it is time; return whether it had not ended before."""
     before = folders(folder)
-    process, began = started_build(folder, **environ), time.monotonic()
+    process, began = started_build(folder, "--full-refresh", **environ), time.monotonic()
     while process.poll() is None and not is_time(time.monotonic() - began, {p.name for p in folders(folder) - before}):
         time.sleep(0.001)
     process.kill()

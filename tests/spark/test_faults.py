@@ -64,10 +64,10 @@ def test_a_job_that_spark_does_not_try_again_is_run_once_more_with_care(spark, t
     hasty = training._worker
     calls = []
 
-    def never_again(fit, memory, *, isolated):
+    def never_again(fit, memory, champions, *, isolated):
         calls.append(isolated)
         if isolated:
-            return hasty(fit, memory, isolated=True)
+            return hasty(fit, memory, champions, isolated=True)
 
         def train(batches):
             from modelfactory.training.worker import train_batches

@@ -13,6 +13,7 @@ from support import RecordingReporter, workspace_of, write_project
 
 from modelfactory.commands.build import build
 from modelfactory.commands.report import BuildResult
+from modelfactory.commands.scope import Scope
 from modelfactory.diagnostics import InputError
 from modelfactory.store.groups import read_groups
 from modelfactory.store.manifest import VersionRecord
@@ -48,7 +49,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(spark: Any, folder: Path, *select: str, threads: int = 1) -> BuildResult:
-    return build(workspace_of(folder, *select), RecordingReporter(), session=spark, threads=threads)
+    """Build all groups of some families, whether anything has changed or not."""
+    scope = Scope(full_refresh=True)
+    return build(workspace_of(folder, *select), RecordingReporter(), session=spark, threads=threads, scope=scope)
 
 
 def current(folder: Path, family: str) -> VersionRecord:

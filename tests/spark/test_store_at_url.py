@@ -18,6 +18,7 @@ from support import RecordingReporter, workspace_of, write_project
 from modelfactory.commands.build import build
 from modelfactory.commands.inspect import list_families, list_groups
 from modelfactory.commands.report import BuildResult
+from modelfactory.commands.scope import Scope
 from modelfactory.spark import training
 from modelfactory.store.store import Store
 from modelfactory.store.verifying import verify_store
@@ -83,7 +84,8 @@ def project(spark: Any, remote: Store, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def run(folder: Path, spark: Any, *select: str) -> BuildResult:
-    return build(workspace_of(folder, *select), RecordingReporter(), session=spark)
+    scope = Scope(full_refresh=True)
+    return build(workspace_of(folder, *select), RecordingReporter(), session=spark, scope=scope)
 
 
 def test_versions_are_built_listed_and_whole(spark: Any, project: Path, remote: Store) -> None:
