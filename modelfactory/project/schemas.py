@@ -173,6 +173,8 @@ class _Written:
                     yield from self._forms(form)
             case {"$ref": str(name)}:
                 yield _untold(self.mapping(name.removesuffix("Spec")))
+            case {"const": value}:  # the only one of its kind
+                yield {"enum": [value]}
             case {"format": str(kind)} if kind == CLASS_FORMAT:
                 yield from (CLASS_NAME, DOTTED_PATH)
             case _:
