@@ -22,7 +22,15 @@ from modelfactory.project.class_schemas import (
     class_definitions,
 )
 from modelfactory.project.classes import ClassFacts
-from modelfactory.project.specs import CLASS_FORMAT, FamiliesFileSpec, FamilySpec, ProfilesSpec, ProjectSpec, SourceSpec
+from modelfactory.project.specs import (
+    ARGUMENT_FORMAT,
+    CLASS_FORMAT,
+    FamiliesFileSpec,
+    FamilySpec,
+    ProfilesSpec,
+    ProjectSpec,
+    SourceSpec,
+)
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 SCHEMAS: Mapping[str, str] = {
@@ -162,6 +170,8 @@ class _Written:
         return _replaced(schema, CLASS_NAME, TRANSFORMER_NAME) if name == "Preprocess" else schema
 
     def _value(self, schema: Schema) -> Schema:
+        if schema.get("format") == ARGUMENT_FORMAT:
+            return VALUE
         whole = {key: schema[key] for key in _OF_WHOLE if schema.get(key) is not None}
         return {**whole, **alternatives([*self._forms(schema), REFERENCE])}
 

@@ -33,6 +33,8 @@ ESTIMATOR_STEP = "estimator"
 """Name of the last step of a pipeline whose estimator stands apart from it."""
 CLASS_FORMAT = "class"
 """How the JSON Schema of a spec marks the name of an estimator class."""
+ARGUMENT_FORMAT = "argument"
+"""How it marks a value of a class's parameter, in which estimators may be nested."""
 _CONNECT_URL = re.compile(r"(?P<address>sc://(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?)(?:/(?:;[^/]*)?)?")
 _DURATION = r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?"
 _MEMORY = r"(\d+(?:\.\d+)?)\s*([mMgG])[bB]?"
@@ -90,7 +92,8 @@ Folds = Annotated[int, Field(ge=2), BeforeValidator(not_bool)]
 Names = Annotated[tuple[str, ...], Short(str, _as_list)]
 Option = Annotated[Any, BeforeValidator(_option, json_schema_input_type=str | bool | float)]
 NotEmpty = Field(min_length=1, json_schema_extra={"minItems": 1})
-Grid = dict[str, Annotated[list[Any], NotEmpty]]
+Argument = Annotated[Any, WithJsonSchema({"format": ARGUMENT_FORMAT})]
+Grid = dict[str, Annotated[list[Argument], NotEmpty]]
 ConnectUrl = Annotated[str, AfterValidator(_connect_url), Field(json_schema_extra={"pattern": "^sc://"})]
 ClassName = Annotated[str, Field(json_schema_extra={"format": CLASS_FORMAT})]
 
@@ -172,6 +175,15 @@ class SearchedEstimatorSpec(EstimatorSpec):
 
 class SearchSpec(Spec):
     """How the estimator of each group is chosen out of several candidates."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["params"], "properties": {"params": {"minProperties": 1}}},
+                {"required": ["estimators"], "properties": {"estimators": {"minItems": 1}}},
+            ]
+        }
+    )
 
     params: Grid = Field(
         {},

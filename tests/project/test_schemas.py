@@ -140,6 +140,10 @@ def test_the_example_projects_have_files_of_both_formats() -> None:
         "estimator: {class: BaggingRegressor, params: {estimator: {class: Ridge, params: {alpha: 2}}}}",
         "estimator: {class: StackingRegressor, params: {estimators: [[a, {class: Ridge}], [b, {class: SVR}]]}}",
         "estimator: {class: LogisticRegression, params: {class_weight: {class: 2.0}}}",
+        "search: {params: {alpha: [0.1, 1, '${var:alpha}'], solver: '${var:solvers}'}, metric: mae}",
+        "search: {estimators: [Ridge, {class: SVR, params: {C: 2}, search: {kernel: [rbf, poly]}}], folds: 3}",
+        "search: {params: {estimator: [{class: Ridge, params: {alpha: 1}}], fit__hidden_layer_sizes: [[5], [5, 5]]}}",
+        "search: null",
         "preprocess: {numeric: StandardScaler, categorical: [{class: OneHotEncoder}]}",
         "pipeline: [{name: scale, class: StandardScaler}, {name: fit, class: Ridge, params: {alpha: 1}}]",
         "features: x",
@@ -234,6 +238,24 @@ def test_what_may_be_written_of_a_family_is_valid(lines: str) -> None:
             "families/0/preprocess/numeric/0/params",
             "'with_men'",
         ),
+        ("families", family("search: {params: {alpha: 1}}"), "families/0/search/params/alpha", "not of type"),
+        ("families", family("search: {params: {alpha: []}}"), "families/0/search/params/alpha", ""),
+        ("families", family("search: {params: {alpha: [1]}, folds: 1}"), "families/0/search/folds", "minimum of 2"),
+        ("families", family("search: {folds: 3}"), "families/0/search", "not valid"),
+        ("families", family("search: {parms: {alpha: [1]}}"), "families/0/search", "'parms'"),
+        ("families", family("search: {estimators: [Rigde]}"), "families/0/search/estimators/0", "not valid"),
+        (
+            "families",
+            family("search: {estimators: [{class: Ridge, params: {alfa: 1}}]}"),
+            "families/0/search/estimators/0/params",
+            "'alfa'",
+        ),
+        (
+            "families",
+            family("search: {params: {estimator: [{class: Ridge, params: {alfa: 1}}]}}"),
+            "families/0/search/params/estimator/0/params",
+            "'alfa'",
+        ),
         ("families", family("pipeline: [{class: Ridge}]"), "families/0/pipeline/0", "'name' is a required"),
         ("defaults", "name: f", "", "'name' was unexpected"),
         ("defaults", "min_rows: 0", "min_rows", "minimum"),
@@ -254,7 +276,7 @@ def test_a_mistake_is_found_where_it_stands(name: str, text: str, path: str, mes
 
 # The schemas and the specs agree ------------------------------------------------------------------------------------
 
-OF_CLASSES = {"estimator", "preprocess", "pipeline"}
+OF_CLASSES = {"estimator", "preprocess", "pipeline", "search"}
 """Keys whose values name classes: which there are, no spec knows."""
 KEYS = [
     *(("families", "Family", specs.FamilySpec, key) for key in specs.FamilySpec.model_fields),
@@ -275,6 +297,8 @@ NESTED = (
     specs.ColumnSpec,
     specs.FailureBudgetSpec,
     specs.PreprocessSpec,
+    specs.SearchSpec,
+    specs.SearchedEstimatorSpec,
 )
 KNOWN_KEYS = st.sampled_from(["class", "nonsense", *(key for spec in NESTED for key in spec.model_fields)])
 VALUES = st.recursive(
