@@ -29,6 +29,8 @@ _STYLES = {
     "note": "dim",
     "run_started": "dim",
     "fault": "red",
+    "reasons": "dim",
+    "other_libraries": "yellow",
     "rows_without_label": "dim",
     "build_finished": "bold",
     "scoring_finished": "bold",
