@@ -240,6 +240,9 @@ def test_every_kind_of_origin_in_yaml(tmp_path: Path) -> None:
         "max_failed.share": [0.02, f"family {own}:11:15"],
         "seed": [2, f"folder default {near}:1:7"],
         "fallback": [None, "built-in"],
+        "tests": [[], "built-in"],
+        "on_vanished": ["keep", "built-in"],
+        "retrain_on": [[], "built-in"],
         "tags[0]": ["all", f"folder default {far}:5:14"],
         "tags[1]": ["deep", f"folder default {far}:5:8"],
         "tags[2]": ["own", f"family {own}:14:9"],
@@ -607,4 +610,4 @@ def test_the_table_puts_together_what_belongs_together(project: Path) -> None:
     assert ["sources.s"] in rows
     assert ["", "path", "${env:PLACE}/rows.csv", f"sources/s{suffix}:3"] in rows
     assert ["", "via environment PLACE"] in rows
-    assert ["not set", "weight, fallback", "built-in default"] in rows
+    assert ["not set", "weight, retrain_on, fallback, tests", "built-in default"] in rows
