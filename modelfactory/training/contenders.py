@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,17 +41,17 @@ class Contender:
         """Return the seconds that a fit is expected to take; no clock has a say in it."""
         return float(fit_seconds(self.candidate.estimator, np.array([float(rows)]), n_features)[0])
 
-    @contextmanager
-    def configured(self, *, finite: bool) -> Iterator[None]:
+    def configured(self, *, finite: bool) -> AbstractContextManager[None]:
         """Spare scikit-learn the checks of what is known in the block.
 
         Args:
             finite: no number of the group is missing or infinite.
         """
         alone = self.template is not None and self.template.alone
-        with config_context(assume_finite=finite and alone, skip_parameter_validation=self.checked):
-            yield
-        self.checked = True
+        configured: AbstractContextManager[None] = config_context(
+            assume_finite=finite and alone, skip_parameter_validation=self.checked
+        )
+        return configured
 
     def fitted(self, rows: GroupRows, chosen: Rows, clock: FitClock) -> Any:
         """Return a model that is fitted on some rows of a group.
@@ -75,6 +74,7 @@ class Contender:
                 model.fit(features, **weights)
             else:
                 model.fit(features, rows.label[chosen], **weights)
+        self.checked = True
         return model
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -97,7 +97,7 @@ def fit_group(
     with warnings.catch_warnings(record=True) as caught, printed.taken():
         warnings.simplefilter("always")
         try:
-            with _time_limit(step.timeout):
+            with _time_limit(step.timeout), group.configured():
                 fields = _fitted(group, measured)
                 if champions is not None and fields["status"] == Status.TRAINED:
                     champion, lost, stands = champions.meet(step, rows, measured, fields["metrics"])
@@ -202,8 +202,16 @@ class _Group:
 
     def fit(self, contender: Contender, chosen: Rows) -> Any:
         """Return the model of a contender on some rows."""
-        with contender.configured(finite=self.finite):
+        with self.configured_for(contender):
             return contender.fitted(self.rows, chosen, self.clock)
+
+    def configured(self) -> AbstractContextManager[None]:
+        """Configure scikit-learn for all that is done in the group, where there is one contender."""
+        return self.contenders[0].configured(finite=self.finite) if self.step.search is None else nullcontext()
+
+    def configured_for(self, contender: Contender) -> AbstractContextManager[None]:
+        """Configure scikit-learn for one of several contenders."""
+        return nullcontext() if self.step.search is None else contender.configured(finite=self.finite)
 
 
 @dataclass(slots=True)
@@ -265,7 +273,7 @@ def _measure(group: _Group, train: Rows, test: Rows, found: _Measurement) -> Non
     found.best = group.best(train)
     found.n_train, found.n_test = len(train), found.n_test + len(test)
     features, label, predictions = rows.features(test), rows.label[test], step.evaluation.predictions
-    with found.best.contender.configured(finite=group.finite):
+    with group.configured_for(found.best.contender):
         found.metrics.append(measure(names, found.best.model, features, label, predictions=predictions))
     found.baseline.append(measure_baseline(names, rows.label[train], weight, label))
 
