@@ -10,7 +10,7 @@ from modelfactory.commands.report import JudgedFamily, Judgement, Reporter, held
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import Code, Diagnostic, InputError
 from modelfactory.plan.steps import TrainStep
-from modelfactory.store.groups import read_groups
+from modelfactory.store.groups import read_groups, with_all_columns
 from modelfactory.store.history import version_of
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.testing.registry import run_tests
@@ -101,7 +101,7 @@ def _judged(workspace: Workspace, step: TrainStep, number: int | None) -> Judged
         step,
         manifest,
         record,
-        groups=read_groups(workspace.store.files(step.family, record, "groups")),
+        groups=_groups_of(workspace, step, record),
         previous=former[-1] if former else None,
         anew=True,
     )
@@ -142,7 +142,7 @@ def _tested(
     def read_previous() -> pa.Table:
         if previous is None:
             raise AssertionError("there is no version before")
-        return read_groups(store.files(step.family, previous, "groups"))
+        return _groups_of(workspace, step, previous)
 
     return Tested(
         tests=step.tests,
@@ -154,6 +154,11 @@ def _tested(
         history=tuple(version for version in manifest.versions if version.number < record.number),
         anew=anew,
     )
+
+
+def _groups_of(workspace: Workspace, step: TrainStep, version: VersionRecord) -> pa.Table:
+    """Read a group table; queries may name the columns that those of earlier releases do not have."""
+    return with_all_columns(read_groups(workspace.store.files(step.family, version, "groups")), version.group_by)
 
 
 def judgement_document(judgement: Judgement) -> dict[str, Any]:

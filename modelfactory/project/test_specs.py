@@ -64,7 +64,7 @@ class BeatsBaselineSpec(Spec):
     """The share of groups whose model is better than the baseline on the same rows."""
 
     metric: Text = Field(description="Name of a metric that `evaluate` measures.")
-    min_share: WholeShare = Field(0.5, description="Least share of the groups that have the metric.")
+    min_share: WholeShare = Field(0.5, description="Least share of the groups whose baseline has the metric.")
     name: Name = None
     severity: Severity = "error"
 
@@ -73,7 +73,9 @@ class BeatsCurrentSpec(Spec):
     """The share of groups whose new model is not worse than the current one, on rows that neither was fitted on."""
 
     metric: Text = Field(description="Name of a metric that `evaluate` measures.")
-    min_share: WholeShare = Field(0.5, description="Least share of the groups that have a model in both versions.")
+    min_share: WholeShare = Field(
+        0.5, description="Least share of the groups in which the current model could be measured on the same rows."
+    )
     tolerance: Tolerance = Field(0.0, description="By how much the new model may be worse, such as `0.05` or `5%`.")
     per_group: bool = Field(
         False, description="In a group where the new model is worse, the current one stays: it does not change hands."

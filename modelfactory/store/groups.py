@@ -101,6 +101,14 @@ def statuses(status: pa.ChunkedArray) -> dict[str, int]:
     return {str(status): counted[status] for status in Status if status in counted}
 
 
+def choices(groups: pa.Table) -> dict[str, int]:
+    """Return the count of groups by the candidate of a search that their model is, the most frequent first."""
+    if "chosen" not in groups.column_names:
+        return {}
+    counted = counted_texts(groups["chosen"])
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
 def counted_texts(column: pa.ChunkedArray) -> dict[str, int]:
     """Return how often each text of a column is there."""
     counts = column.drop_null().value_counts().to_pylist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -42,11 +44,11 @@ def beats_baseline(tested: Tested, test: DeclaredTest) -> Finding:
     """Judge the share of groups whose model is better than the baseline."""
     name = test["metric"]
     model, baseline = _measured(tested, name), values_of(tested.groups, "baseline", name)
-    both = ~np.isnan(model) & ~np.isnan(baseline)
-    if not both.any():
+    known = tested.has_model & ~np.isnan(baseline)  # a model that cannot be measured there is no better
+    if not known.any():
         raise CannotJudge(f"no group has `{name}` and its baseline")
     better = model > baseline if METRICS[name].higher_is_better else model < baseline
-    return _at_least(float(better[both].mean()), test["min_share"], tested, both & ~better, "no better")
+    return _at_least(float(better[known].mean()), test["min_share"], tested, known & ~better, "no better")
 
 
 def beats_current(tested: Tested, test: DeclaredTest) -> Finding:
@@ -55,11 +57,12 @@ def beats_current(tested: Tested, test: DeclaredTest) -> Finding:
     if tested.previous_record is None:
         return Finding(None, "the first version")
     new, current = _measured(tested, name), values_of(tested.groups, "champion", name)
-    both = ~np.isnan(new) & ~np.isnan(current)
-    if not both.any():
+    known = tested.has_model & ~np.isnan(current)
+    if not known.any():
         return Finding(None, "of no group a model of both versions was measured on the same rows")
-    worse = np.asarray(Contest(metric=name, tolerance=test["tolerance"]).is_worse(new, current))
-    return _at_least(float(1 - worse[both].mean()), test["min_share"], tested, both & worse, "worse")
+    # As in the contest of a group, a model that cannot be measured where the current one can loses.
+    worse = np.isnan(new) | Contest(metric=name, tolerance=test["tolerance"]).is_worse(new, current)
+    return _at_least(float(1 - worse[known].mean()), test["min_share"], tested, known & worse, "worse")
 
 
 def no_lost_groups(tested: Tested, test: DeclaredTest) -> Finding:
@@ -144,7 +147,14 @@ def _statistic(values: Values, stat: str, *, higher_is_better: bool) -> float:
         case "worst" | "best":
             return float(values.max() if (stat == "best") == higher_is_better else values.min())
         case _:
-            return float(np.percentile(values, int(stat.removeprefix("p"))))
+            return _percentile(values, int(stat.removeprefix("p")))
+
+
+def _percentile(values: Values, percent: int) -> float:
+    """Return what numpy does, and not NaN where one of the two values that it lies between is infinite."""
+    around = [float(np.percentile(values, percent, method=method)) for method in ("lower", "higher")]
+    infinite = [value for value in around if math.isinf(value)]
+    return infinite[0] if infinite else float(np.percentile(values, percent))
 
 
 def _at_least(share: float, least: float, tested: Tested, failing: Mask, what: str) -> Finding:
@@ -160,7 +170,7 @@ def _most(count: int, most: int, failing: Failing, what: str) -> Finding:
 
 def _between(value: float, low: float | None, high: float | None, tested: Tested, values: Values) -> Finding:
     """Judge a number that belongs to no group in particular; name the groups that are beyond its limits themselves."""
-    below, above = low is not None and value < low, high is not None and value > high
+    below, above = low is not None and not value >= low, high is not None and not value <= high  # NaN is not within
     outside = np.zeros(len(values), dtype=bool)
     said = []
     if low is not None:

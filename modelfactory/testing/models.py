@@ -9,19 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from modelfactory.diagnostics import counted
+from modelfactory.plan.outcomes import SERVED
 from modelfactory.plan.steps import DeclaredTest
 from modelfactory.testing.tested import CannotJudge, Finding, Mask, Tested, compared, counted_groups
 
 _NOT_LEARNT = frozenset(
     {
         "cv_results_",  # of a search: a fit that failed has no score
+        "best_score_",
+        "scores_",  # of a selection of features: of a constant one
+        "pvalues_",
+        "categories_",  # null may be one
+        "statistics_",  # of an imputer: a column without any value is dropped
         "reachability_",  # of OPTICS: the first row is reached from nowhere
         "core_distances_",
         "oob_score_",
+        "oob_prediction_",  # of bagging: a row that is in every bag has none
+        "oob_decision_function_",
     }
 )
-"""Attributes of fitted estimators that record how the fit went; an infinite number may be right in them."""
-_PARTS = ("steps", "transformer_list", "_predictors")
+"""Attributes of fitted estimators that record what the rows were or how the fit went; NaN and infinity may be right."""
+_PARTS = ("steps", "transformer_list", "estimator", "calibrators", "_predictors", "_baseline_prediction")
 """Attributes that hold what was learnt though their names do not end in an underscore."""
 
 
@@ -37,9 +45,12 @@ def finite_parameters(tested: Tested, _: DeclaredTest) -> Finding:
     else:
         for group, model in tested.models.load_all(chosen.tolist()):
             wrong[group] = not is_finite(model)
-    failing, models = tested.failing(wrong), counted(len(chosen), "model")
-    said = f"{failing.count:,} of {models} not finite" if failing.count else f"{models} finite"
-    return Finding(not failing.count, said, failing)
+    alone = [is_finite(model) for _, model in tested.models.whole().load_all()] if _whole_to_look_at(tested) else []
+    failing, models = tested.failing(wrong), counted(len(chosen) + len(alone), "model")
+    if all(alone) and not failing.count:
+        return Finding(True, f"{models} finite")
+    among = "" if all(alone) else ", the global one among them"
+    return Finding(False, f"{failing.count + alone.count(False):,} of {models} not finite{among}", failing)
 
 
 def coefficient_sign(tested: Tested, test: DeclaredTest) -> Finding:
@@ -72,6 +83,12 @@ def _to_look_at(tested: Tested) -> Mask:
     own = np.asarray(tested.groups["model_version"].fill_null(0).to_numpy()) == tested.record.number
     chosen: Mask = tested.has_model & own
     return chosen
+
+
+def _whole_to_look_at(tested: Tested) -> bool:
+    """Tell the same of the model of all rows; it is the version's own where no other is named."""
+    whole = tested.record.global_model
+    return whole is not None and whole.status in SERVED and (tested.anew or whole.model_version is None)
 
 
 # One model ------------------------------------------------------------------------------------------------------------
@@ -117,7 +134,7 @@ def _learnt(value: Any) -> Iterator[tuple[str, Any]]:
         yield "data", value.data
     elif module == "sklearn.ensemble._hist_gradient_boosting.predictor":
         yield "nodes", value.nodes
-    elif hasattr(value, "get_params") or hasattr(value, "fit"):
+    elif any(hasattr(value, name) for name in ("get_params", "fit", "predict_proba")):
         for name, part in vars(value).items():
             if name in _PARTS or (name.endswith("_") and not name.startswith("_")):
                 yield name, part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _FETCHED = 10_000
 _LONGEST = 300
-"""Characters of what DuckDB says."""
+"""Characters of what DuckDB says, and of a value in a row."""
 _SHUT = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
+    "temp_directory": "",  # else what does not fit into memory goes into a folder of the project
 }
 """Settings of a database that reads and writes no file, loads no extension and sees no variable of this program."""
 
@@ -87,7 +88,13 @@ def _rows(database: DuckDBPyConnection, query: str, keys: Sequence[str]) -> Fail
         raise CannotJudge(_said(error)) from error
     shown = keys if set(keys) <= set(names) else names
     found = (dict(zip(names, row, strict=True)) for row in first)
-    return Failing(count, tuple({name: row[name] for name in shown} for row in found))
+    return Failing(count, tuple({name: _told(row[name]) for name in shown} for row in found))
+
+
+def _told(value: Any) -> Any:
+    """Return a value, or its beginning where it is long: it goes into lines and documents."""
+    text = str(value)
+    return value if len(text) <= _LONGEST else shortened(text, _LONGEST)
 
 
 def _said(error: Exception) -> str:

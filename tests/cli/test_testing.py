@@ -152,3 +152,12 @@ def test_spark_is_never_loaded_and_scikit_learn_only_for_models(tmp_path: Path, 
     publish(folder / "store", "f", KEYS, sample_groups(Ridge(), "ab"))
     run = command("test", "--quiet", "--project-dir", str(folder)).replace("assert not end.code, end.code", "pass")
     assert loaded_by(run) & HEAVY & {"pyspark", "py4j", "sklearn"} == loaded
+
+
+def test_a_query_may_name_columns_that_older_versions_do_not_have(tmp_path: Path) -> None:
+    folder = project(tmp_path, f="[{sql: {query: 'select g.k from groups g, previous p where g.chosen <> p.reason'}}]")
+    for _ in range(2):
+        publish(folder / "store", "f", KEYS, with_one_that_failed())
+    found = mf_test(folder)
+    assert "1 of 1 PASS sql" in found.stderr
+    assert found.exit_code == 0

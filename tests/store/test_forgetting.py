@@ -195,21 +195,26 @@ def test_the_record_stays_true(tmp_path: Path) -> None:
         model_versions=[1, 7],
         rows_without_label=5,
         metrics={"rmse": Quantiles(count=3, min=1, q25=1, median=2, q75=3, max=3)},
+        chosen={"Ridge(alpha=1)": 2, "Lasso()": 1},
     )
     (file,) = store.files("f", before, "groups")
     groups = read_groups([file])
     for name, values in {
         "metrics": pa.array([[("rmse", 1.0)], [("rmse", 2.0)], [("rmse", 3.0)]], groups["metrics"].type),
         "data_digest": pa.array(["28-1-1", "26-1-1", "25-1-1"]),  # 40, 38 and 37 of 40 rows have a label
+        "chosen": pa.array(["Lasso()", "Ridge(alpha=1)", "Ridge(alpha=1)"]),
     }.items():
-        groups = groups.set_column(groups.column_names.index(name), name, values)
+        own = name in groups.column_names
+        groups = groups.drop_columns(name) if own else groups
+        groups = groups.append_column(name, values)
     pq.write_table(groups, file)
     delete(store, who="c")
     after = manifest_of(store).versions[0]
     assert after.metrics == {"rmse": Quantiles(count=2, min=1, q25=1.25, median=1.5, q75=1.75, max=2)}
     assert (after.rows, after.rows_without_label, after.model_versions) == (80, 2, [1])
+    assert list(after.chosen.items()) == [("Lasso()", 1), ("Ridge(alpha=1)", 1)]
     assert after.fingerprints.data != before.fingerprints.data
-    kept = {"files", "metrics", "rows", "rows_without_label", "model_versions", "statuses", "fingerprints"}
+    kept = {"chosen", "files", "metrics", "rows", "rows_without_label", "model_versions", "statuses", "fingerprints"}
     assert after.model_dump(exclude=kept) == before.model_dump(exclude=kept)
 
 

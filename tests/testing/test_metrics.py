@@ -17,6 +17,7 @@ from modelfactory.store.manifest import Quantiles, VersionRecord
 from modelfactory.testing import registry, results, tested
 
 NUMBERS = pa.map_(pa.string(), pa.float64())
+INF = float("inf")
 Row = tuple[str, str, Mapping[str, float]]
 
 
@@ -135,6 +136,17 @@ class TestMetric:
         assert (result.status, result.message) == ("error", "no group has `rmse`")
         assert result.holds_back
 
+    @pytest.mark.parametrize(("stat", "values"), [("p90", [1.0, INF]), ("p75", [INF, INF, 1.0]), ("p10", [1.0, INF])])
+    def test_predictions_that_overflow_count_as_infinite(self, stat, values):
+        failed = judged(table(trained(*values)), "metric", name="rmse", stat=stat, min=None, max=9)
+        assert (failed.status, failed.message.partition(":")[0]) == ("fail", "inf > 9")
+
+    def test_a_low_percentile_of_a_metric_without_a_floor(self):
+        groups = table(trained(-INF, 0.5, 0.9, metric="r2"))
+        failed = judged(groups, "metric", name="r2", stat="p10", min=0.1, max=None)
+        assert (failed.status, failed.message) == ("fail", "-inf < 0.1: 1 group beyond")
+        assert judged(groups, "metric", name="r2", stat="p75", min=0.1, max=None).status == "pass"
+
     @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.sampled_from([10, 25, 75, 90]))
     def test_percentiles_are_those_of_numpy(self, values, percent):
         limit = float(np.percentile(values, percent))
@@ -152,6 +164,11 @@ class TestBaseline:
         assert failed.status == "fail"
         beaten = {"rmse": {"g0"}, "r2": {"g2"}}[metric]
         assert {key["k"] for key in failed.failing} == {"g0", "g1", "g2"} - beaten
+
+    def test_a_model_that_cannot_be_measured_where_the_baseline_can_does_not_beat_it(self):
+        groups = table([*trained(1), ("nan", "trained", {})], baseline=[{"rmse": 2.0}, {"rmse": 2.0}])
+        failed = judged(groups, "beats_baseline", metric="rmse", min_share=0.9)
+        assert (failed.message, failed.failing) == ("0.5 < 0.9: 1 group no better", ({"k": "nan"},))
 
     def test_without_a_baseline_it_cannot_be_judged(self):
         assert judged(table(trained(1)), "beats_baseline", metric="rmse", min_share=0.5).status == "error"
@@ -175,6 +192,11 @@ class TestCurrent:
         failed = self.judged(self.groups(9, 9, 10, None))
         assert (failed.status, failed.message) == ("fail", "0.3333 < 0.5: 2 groups worse")
         assert [key["k"] for key in failed.failing] == ["g0", "g1"]
+
+    def test_a_model_that_cannot_be_measured_where_the_current_one_can_is_worse(self):
+        groups = table([*trained(1), ("nan", "trained", {})], champion=[{"rmse": 2.0}, {"rmse": 2.0}])
+        failed = self.judged(groups, min_share=0.9)
+        assert (failed.message, failed.failing) == ("0.5 < 0.9: 1 group worse", ({"k": "nan"},))
 
     def test_a_little_worse_may_do(self):
         assert self.judged(self.groups(9.6, 9.6), tolerance=0.05).status == "pass"

@@ -9,10 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from model_samples import Group, fitted, publish, sample_groups, sample_label, sample_rows
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, LeaveOneOut
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
@@ -128,6 +132,57 @@ class TestFinite:
         part = getattr(model, inside)
         (part.value if inside == "tree_" else part.coef_)[..., 0] = np.inf
         assert not models.is_finite(model)
+
+    @pytest.mark.parametrize(
+        ("model", "learnt"),
+        [
+            (
+                CalibratedClassifierCV(LogisticRegression(), cv=2),
+                lambda m: m.calibrated_classifiers_[0].estimator.coef_,
+            ),
+            (CalibratedClassifierCV(LogisticRegression(), cv=2), lambda m: m.calibrated_classifiers_[0].calibrators),
+            (HistGradientBoostingClassifier(max_iter=2), lambda m: m._baseline_prediction),
+        ],
+        ids=["inside a calibration", "calibration", "what boosting begins with"],
+    )
+    def test_what_is_kept_under_other_names_is_looked_at(self, model, learnt):
+        model.fit(np.eye(8), [0, 1] * 4)
+        assert models.is_finite(model)
+        part = learnt(model)
+        if isinstance(part, list):
+            part[0].a_ = float("nan")
+        else:
+            part[..., 0] = np.nan
+        assert not models.is_finite(model)
+
+    @pytest.mark.parametrize(
+        "model",
+        [
+            make_pipeline(SimpleImputer(), Ridge()),
+            make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()),
+            make_pipeline(SimpleImputer(keep_empty_features=True), SelectKBest(f_classif, k=1), Ridge()),
+            make_pipeline(SimpleImputer(), BaggingClassifier(n_estimators=1, oob_score=True, random_state=0)),
+            make_pipeline(SimpleImputer(), GridSearchCV(Ridge(), {"alpha": [1.0]}, cv=LeaveOneOut(), scoring="r2")),
+        ],
+        ids=["a column that is empty", "null as a category", "a constant", "rows in every bag", "undefined"],
+    )
+    @pytest.mark.filterwarnings("ignore")
+    def test_what_says_how_the_fit_went_may_be_nan(self, model):
+        rows = np.column_stack([np.full(6, np.nan), np.arange(6.0)])
+        assert models.is_finite(model.fit(rows, [0, 1] * 3))
+
+    def test_the_model_of_all_rows_is_looked_at(self, tmp_path):
+        wrong = spoilt(sample_groups(Ridge(), "w")[0].model)
+        publish(tmp_path, "f", KEYS, sample_groups(Ridge(), "ab"), fallback="global", global_model=wrong)
+        result = judged(tmp_path, "finite_parameters", anew=False)
+        assert (result.status, result.message, result.n_failing) == (
+            "fail",
+            "1 of 3 models not finite, the global one among them",
+            0,
+        )
+        sound = sample_groups(Ridge(), "w")[0].model
+        publish(tmp_path, "f", KEYS, sample_groups(Ridge(), "ab"), fallback="global", global_model=sound)
+        assert judged(tmp_path, "finite_parameters").message == "3 models finite"
 
 
 class TestSign:

@@ -67,6 +67,22 @@ def test_many_rows_are_counted() -> None:
     assert (result.n_failing, len(result.failing), result.message) == (25_000, 5, "25,000 rows")
 
 
+def test_a_long_value_is_cut_where_it_is_shown() -> None:
+    (row,) = judged("select repeat('x', 1_000_000) as long, [range(100_000)] as deep, 1.5::double as n").failing
+    assert row["n"] == 1.5
+    assert all(len(str(row[name])) == 300 for name in ("long", "deep"))
+
+
+def test_what_does_not_fit_into_memory_is_told_and_not_written_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(queries._SHUT, "memory_limit", "30MB")
+    result = judged("select hash(range)::varchar || repeat('x', 50) as h from range(300_000) order by h")
+    assert (result.status, result.message[:20]) == ("error", "Out of Memory Error:")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
