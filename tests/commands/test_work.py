@@ -1,0 +1,120 @@
+"""What builds make of the groups of a census, one after the other; nothing of it needs Spark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated_builds import Group, Simulated
+from support import write_project
+
+from modelfactory.commands.scope import Scope
+from modelfactory.diagnostics import BuildFailed
+from modelfactory.plan.outcomes import digest_text
+
+FAMILY = """\
+families:
+- name: f
+  group_by: [k]
+  source: s
+  features: [x]
+  label: y
+  evaluate: {holdout: 0.3, metrics: [rmse]}
+  max_failed: 60%
+  estimator: Ridge
+"""
+FILES = {"families/f.yml": FAMILY, "sources/s.yml": "sources: [{name: s, path: x.parquet}]"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_project(tmp_path, FILES)
+
+
+@pytest.fixture
+def family(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Simulated:
+    return Simulated(folder, monkeypatch)
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    file = folder / "families/f.yml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def these(*keys: Any, **others: Any) -> dict[Any, Group]:
+    """Return groups that are alike."""
+    return dict.fromkeys(keys, Group(**others))
+
+
+def test_what_is_unchanged_stands(family: Simulated) -> None:
+    assert family.build(these("a", "b")).statuses == {"trained": 2}
+    assert family.build(these("a", "b")).status == "reused"
+    assert family.build({**these("a"), **these("b", content=1)}).reasons == {"unchanged": 1, "data_changed": 1}
+    assert family.outcomes() == {"a": ("reused", "unchanged", 1), "b": ("trained", "data_changed", 2)}
+
+
+RETRY = Scope(retry={"f": "current"})
+RETRY_CANDIDATE = Scope(retry={"f": "candidate"})
+
+
+def test_a_candidate_is_whole_until_another_takes_its_place(family: Simulated, folder: Path) -> None:
+    edit(folder, "max_failed: 60%", "max_failed: 0")
+    groups = {**these("a"), **these("b", fate="failed")}
+    assert family.build(groups).status == "error"
+    # The rows of `b` change while a retry reads them.
+    with pytest.raises(BuildFailed, match="do not add up"):
+        family.build({**groups, "b": Group(others={"data_digest": "1-1-1"})}, RETRY_CANDIDATE)
+    assert family.build(these("a", "b"), RETRY_CANDIDATE).status == "success"
+    assert family.trained == ["b"]
+    assert family.current.files[1].rows + family.current.files[2].rows == 2
+    for file in family.current.files:
+        assert (folder / "store/f" / file.path).stat().st_size == file.bytes
+    assert len(list((folder / "store/f").glob("v*"))) == 1
+    assert not (folder / "store/f/candidate.json").exists()
+
+
+_GROUPS = st.dictionaries(
+    st.sampled_from("abcde"),
+    st.builds(
+        Group,
+        rows=st.sampled_from([5, 30]),
+        content=st.integers(0, 1),
+        inexact=st.booleans(),
+        fate=st.sampled_from(["trained", "trained", "failed", "timed_out"]),
+    ),
+    min_size=1,
+)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(builds=st.lists(st.tuples(_GROUPS, st.booleans()), min_size=1, max_size=5))
+def test_a_plan_tells_what_a_build_does(tmp_path_factory: Any, builds: list[tuple[dict[str, Group], bool]]) -> None:
+    folder = write_project(tmp_path_factory.mktemp("p"), FILES)
+    edit(folder, "max_failed: 60%", "max_failed: 100%\n  min_rows: 10")
+    with pytest.MonkeyPatch.context() as patch:
+        family = Simulated(folder, patch)
+        for groups, full_refresh in builds:
+            scope = Scope(full_refresh=full_refresh)
+            planned, before = family.plan(groups, scope), family.manifest
+            result = family.build(groups, scope)
+            said = {reason: n for reason, n in result.reasons.items() if reason != "vanished"}
+            assert said == {reason: n for reason, n in planned.reasons.items() if reason != "vanished"}
+            assert len(family.trained) == sum(said.values()) - said.get("unchanged", 0)
+            if result.status == "error":
+                assert family.manifest == before
+                continue
+            rows = family.groups()
+            assert sum(g["n_rows"] for g in rows) == sum(g.rows for g in groups.values())
+            assert {g["k"] for g in rows} >= set(groups)
+            assert len({g["k"] for g in rows}) == len(rows)
+            assert {g["model_version"] for g in rows} - {None} <= set(family.current.model_versions)
+            for row in rows:
+                if (row["status"], row["reason"]) == ("reused", "unchanged"):
+                    group = groups[row["k"]]
+                    assert row["data_digest"] == digest_text(group.rows, group.content, group.content)
+            assert family.build(groups).status == "reused" or "timed_out" in {g["status"] for g in rows}
