@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -58,8 +59,58 @@ def test_what_is_unchanged_stands(family: Simulated) -> None:
     assert family.outcomes() == {"a": ("reused", "unchanged", 1), "b": ("trained", "data_changed", 2)}
 
 
+def test_rounding_that_is_accepted_lets_a_group_in(family: Simulated, folder: Path) -> None:
+    family.build({**these("a"), **these("b", inexact=True)})
+    assert family.outcomes()["b"] == ("failed", None, None)
+    assert family.build({**these("a"), **these("b", inexact=True)}).status == "reused"
+    # `sql` casts it to double now: the rows that workers get have the same digest, and none is inexact.
+    family.build(these("a", "b"))
+    assert family.outcomes()["b"] == ("trained", "definition_changed", 2)
+
+
 RETRY = Scope(retry={"f": "current"})
 RETRY_CANDIDATE = Scope(retry={"f": "candidate"})
+
+
+def test_a_key_of_another_type_does_not_stand_there_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Simulated(folder, monkeypatch, pa.string()).build(these("1", "2"))
+    later = Simulated(folder, monkeypatch, pa.int64())
+    assert later.build(these(1)).reasons == {"new": 1}
+    assert later.outcomes() == {1: ("trained", "new", 2)}
+    assert later.build(these(1)).status == "reused"
+
+
+def test_a_key_with_another_hash_has_other_seeds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Simulated(folder, monkeypatch, pa.int32()).build(these(1, 2))
+    same = Simulated(folder, monkeypatch, pa.int32())
+    assert same.build(these(1, 2)).status == "reused"
+    wider = Simulated(folder, monkeypatch, pa.int64())
+    assert wider.build(these(1)).reasons == {"definition_changed": 1, "vanished": 1}
+    assert wider.outcomes() == {1: ("trained", "definition_changed", 2), 2: ("reused", "vanished", 1)}
+    narrower = Simulated(folder, monkeypatch, pa.int16())
+    wider.build(these(1, 1 << 40))
+    assert narrower.build(these(1)).reasons == {"definition_changed": 1}  # the others have no place in such a column
+
+
+def test_nan_and_null_are_two_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(folder, "  estimator", "  null_keys: group\n  estimator")
+    family = Simulated(folder, monkeypatch, pa.float64())
+    groups = {1.5: Group(), float("nan"): Group(content=1), None: Group(content=2)}
+    assert family.build(groups).reasons == {"new": 3}
+    assert family.build(groups).status == "reused"
+    assert family.build({**groups, 2.5: Group()}).reasons == {"new": 1, "unchanged": 3}
+
+
+def test_a_group_that_failed_and_vanished_does_not_hold_versions_back(family: Simulated, folder: Path) -> None:
+    family.build(these("a", "b"))
+    family.build({**these("a"), **these("b", content=1, fate="failed")})
+    edit(folder, "max_failed: 60%", "max_failed: 0")
+    result = family.build(these("a", content=2))
+    assert (result.status, result.reasons) == ("success", {"data_changed": 1, "vanished": 1})
+    assert family.outcomes()["b"] == ("failed", "vanished", 1)
+    # It comes back with the rows that it failed on. Nobody knows any more by which definition.
+    family.build({**these("a", content=2), **these("b", content=1)})
+    assert family.outcomes()["b"] == ("trained", "definition_changed", 4)
 
 
 def test_a_candidate_is_whole_until_another_takes_its_place(family: Simulated, folder: Path) -> None:
