@@ -101,6 +101,33 @@ def test_nan_and_null_are_two_groups(folder: Path, monkeypatch: pytest.MonkeyPat
     assert family.build({**groups, 2.5: Group()}).reasons == {"new": 1, "unchanged": 3}
 
 
+def test_a_retry_neither_knows_of_new_metrics_nor_forgets_what_is_to_be_retired(
+    family: Simulated, folder: Path
+) -> None:
+    groups = {**these("a", "c"), **these("b", fate="failed")}
+    family.build(groups)
+    family.build({"a": Group(), "b": groups["b"]})
+    edit(folder, "metrics: [rmse]", "metrics: [rmse, mae]")
+    edit(folder, "  estimator", "  on_vanished: retire\n  estimator")
+    assert family.build(these("a", "b"), RETRY).statuses == {"trained": 1, "reused": 2}
+    assert family.trained == ["b"]
+    assert family.current.measured == ["rmse"]
+    family.build(these("a", "b"))
+    assert family.trained == ["a", "b"]
+    assert family.outcomes() == dict.fromkeys("ab", ("trained", "metrics_changed", 4))
+
+
+def test_a_retry_leaves_a_group_that_is_to_be_retired_to_the_next_build(family: Simulated, folder: Path) -> None:
+    groups = {**these("a", "c"), **these("b", fate="failed")}
+    family.build(groups)
+    family.build({"a": Group(), "b": groups["b"]})
+    edit(folder, "  estimator", "  on_vanished: retire\n  estimator")
+    family.build({"a": Group(), "b": groups["b"]}, RETRY)
+    assert set(family.outcomes()) == {"a", "b", "c"}
+    family.build({"a": Group(), "b": groups["b"]})
+    assert set(family.outcomes()) == {"a", "b"}
+
+
 def test_a_group_that_failed_and_vanished_does_not_hold_versions_back(family: Simulated, folder: Path) -> None:
     family.build(these("a", "b"))
     family.build({**these("a"), **these("b", content=1, fate="failed")})
@@ -127,6 +154,86 @@ def test_a_candidate_is_whole_until_another_takes_its_place(family: Simulated, f
         assert (folder / "store/f" / file.path).stat().st_size == file.bytes
     assert len(list((folder / "store/f").glob("v*"))) == 1
     assert not (folder / "store/f/candidate.json").exists()
+
+
+def test_a_candidate_of_which_nothing_can_be_tried_again_is_not_called_current(family: Simulated, folder: Path) -> None:
+    edit(folder, "max_failed: 60%", "max_failed: 0")
+    family.build({**these("a"), **these("b", fate="failed")})
+    assert "no group that failed in the candidate" in family.refused(these("a"), RETRY_CANDIDATE)
+    assert family.manifest is None
+    assert family.build(these("a")).status == "success"
+
+
+def test_the_global_model_stands_and_falls_with_all_rows(family: Simulated, folder: Path) -> None:
+    edit(folder, "  estimator", "  fallback: global\n  estimator")
+    groups = {**these("a"), **these("b", fate="failed")}
+    family.build(groups)
+    assert family.trained == ["a", "b", "global"]
+    family.build(groups)
+    assert family.trained == []
+    # Another family of this run is tried again; this one was not built.
+    family.build({**these("a", content=1), "b": groups["b"]}, Scope(retry={"other": "current"}))
+    assert family.trained == ["a", "global"]
+    family.build(these("a", "b"), RETRY)
+    assert family.trained == ["b"]
+    assert family.current.global_model.model_version == 2  # type: ignore[union-attr]
+    edit(folder, "metrics: [rmse]", "metrics: [rmse, mae]")
+    family.build(these("a", "b"))
+    assert family.trained == ["a", "b", "global"]
+
+
+def test_a_global_model_that_fails_is_not_tried_for_ever(family: Simulated, folder: Path) -> None:
+    edit(folder, "  estimator", "  fallback: global\n  estimator")
+    family.global_fate = "failed"
+    family.build(these("a"))
+    assert family.build(these("a")).status == "reused"
+    family.libraries["numpy"] = "0"
+    family.build(these("a"))
+    assert family.trained == ["global"]
+    assert family.current.model_versions == [1]
+    family.global_fate = "timed_out"
+    family.build(these("a", content=1))
+    family.global_fate = "trained"
+    family.build(these("a", content=1))
+    assert family.trained == ["global"]
+    assert family.build(these("a", content=1)).status == "reused"
+
+
+def test_classes_are_those_of_all_models_that_serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(folder, "Ridge", "LogisticRegression")
+    edit(folder, "[rmse]", "[accuracy]")
+    family = Simulated(folder, monkeypatch)
+    family.label_type = "string"
+    old, new = {"classes": ["x", "z"]}, {"classes": ["x", "y"]}
+    family.build(these("a", "b", others=old))
+    assert family.current.classes == ["x", "z"]
+    family.build({"a": Group(others=new), "b": Group(fate="failed")}, Scope(full_refresh=True))
+    assert family.outcomes()["b"] == ("failed", "full_refresh", 1)
+    assert family.current.classes == ["x", "y", "z"]
+    family.build(these("a", "b", others=new), Scope(full_refresh=True))
+    assert family.current.classes == ["x", "y"]
+
+
+def test_other_libraries_are_a_reason_once(family: Simulated, folder: Path) -> None:
+    edit(
+        folder,
+        "  estimator",
+        "  retrain_on: [environment]\n  tests:\n  - beats_current: {metric: rmse, per_group: true}\n  estimator",
+    )
+    family.build(these("a", rows=40))
+    family.libraries["numpy"] = "0"
+    assert family.champions(these("a", rows=40)) == {}
+    family.build(these("a", rows=40))
+    assert family.outcomes() == {"a": ("trained", "environment_changed", 2)}
+    assert family.build(these("a", rows=40)).status == "reused"
+    assert family.champions(these("a", rows=50)) == {"a": 2}
+
+
+def test_what_is_said_of_a_build_without_work_is_what_the_plan_says(family: Simulated, folder: Path) -> None:
+    edit(folder, "  estimator", "  min_rows: 10\n  estimator")
+    groups = {**these("a", "b"), **these("c", rows=5)}
+    family.build(groups)
+    assert family.plan(groups).reasons == family.build(groups).reasons == {"unchanged": 2}
 
 
 _GROUPS = st.dictionaries(
