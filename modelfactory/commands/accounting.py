@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from modelfactory.commands.former import Former, standing
 from modelfactory.commands.report import Fault, held_back
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
-from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, SERVED, BuildReason, Status
+from modelfactory.plan.outcomes import FAULTS, GROUP_COLUMNS, INEXACT_NUMBER, SERVED, BuildReason, Status
 from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -51,7 +51,7 @@ def group_table(
     if len(decided) < len(stands):
         parts.append(_standing(found, former, np.flatnonzero(stands)))
     if len(former.staying):
-        parts += _others(found, former)
+        parts.append(_others(found, former))
     table = pa.concat_tables(parts)
     return table.take(pc.sort_indices(table, [(key, "ascending") for key in step.keys])).combine_chunks()
 
@@ -101,7 +101,7 @@ def _decided(
         "model_bytes": lambda: served("model_bytes", outcome("model_bytes")),
         "model_sha256": lambda: served("model_sha256", outcome("sha256")),
         "data_digest": lambda: found.digests.take(pa.array(which)),
-        "error_type": lambda: pc.if_else(inexact, "InexactNumber", outcome("error_type")),
+        "error_type": lambda: pc.if_else(inexact, INEXACT_NUMBER, outcome("error_type")),
         "error": lambda: pc.if_else(inexact, _INEXACT, outcome("error")),
         "warnings": lambda: _warnings(step, outcome("warnings"), n_rows * trained, n_usable * trained),
         "reason": lambda: pa.array(np.where(champion, str(BuildReason.CHAMPION), reasons), pa.string()),
@@ -123,19 +123,15 @@ def _standing(found: CensusTable, former: Former, which: npt.NDArray[np.int64]) 
     return _taken_over(rows, found.keys.take(pa.array(which)), n_rows, reason, met=False)
 
 
-def _others(found: CensusTable, former: Former) -> Iterator[pa.Table]:
-    """Yield the rows of groups that stay and are not in the census, if their keys still have a place."""
+def _others(found: CensusTable, former: Former) -> pa.Table:
+    """Return the rows of groups that stay and are not in the census."""
     rows = former.groups.take(pa.array(former.staying))
-    try:
-        keys = rows.select(found.keys.column_names).cast(found.keys.schema)
-    except pa.ArrowInvalid:
-        return
+    keys = rows.select(found.keys.column_names).cast(found.keys.schema)
     vanished, nothing = str(BuildReason.VANISHED), pa.array(np.zeros(len(rows), dtype=np.int64))
     if former.others_stay == "all":  # nobody knows of them more than before
         was = pc.fill_null(pc.equal(rows["reason"], vanished), False)
-        yield _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)), met=True)
-    else:
-        yield _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)), met=False)
+        return _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)), met=True)
+    return _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)), met=False)
 
 
 def _taken_over(rows: pa.Table, keys: pa.Table, n_rows: pa.Array, reason: pa.Array, *, met: bool) -> pa.Table:
@@ -266,7 +262,7 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
         step: the family's step.
         groups: its group table.
     """
-    counted = statuses(groups["status"])
+    counted = statuses(_in_the_input(groups)["status"])
     failed = sum(counted.get(status, 0) for status in FAULTS)
     tried = failed + sum(counted.get(status, 0) for status in SERVED)
     allowed = step.failures_allowed(tried)
@@ -277,7 +273,7 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
             "the version is not published",
             help="`max_failed` sets how many may fail; " + held_back(step.family),
         )
-    if not statuses(_in_the_input(groups)["status"]).keys() & SERVED:
+    if not counted.keys() & SERVED:
         return Diagnostic(
             code=Code.NO_MODELS,
             message=f"no group of family `{step.family}` has a model; the version is not published",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelfactory.plan.outcomes import SERVED, BuildReason, Status
+from modelfactory.plan.outcomes import INEXACT_NUMBER, SERVED, BuildReason, Status
 from modelfactory.plan.reuse import Before, reasons_to_build
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -158,6 +158,7 @@ def former_of(
     before = _before(version, versions, groups, place, found, step, libraries, can_serve=can_serve)
     others = np.ones(len(groups), dtype=bool)
     others[place[known]] = False
+    keeps = step.on_vanished == "keep" and _have_place(groups.filter(pa.array(others)), found.keys)
     reasons = reasons_to_build(before, retrain_on_libraries="environment" in step.retrain_on, full_refresh=full_refresh)
     return Former(
         version=version,
@@ -166,7 +167,7 @@ def former_of(
         reason=reasons,
         can_serve=can_serve,
         others=np.flatnonzero(others),
-        others_stay="models" if step.on_vanished == "keep" else "none",
+        others_stay="models" if keeps else "none",
         other_libraries=int(((reasons == BuildReason.UNCHANGED) & ~before.same_libraries).sum()),
     )
 
@@ -175,10 +176,49 @@ def _places(groups: pa.Table, keys: pa.Table) -> Rows:
     """Return the row of each key in a group table, -1 where there is none."""
     if not len(groups):
         return np.full(len(keys), -1)
+    floating = [pa.types.is_floating(groups.schema.field(key).type) for key in keys.column_names]
     try:
-        return KeyIndex([groups[key] for key in keys.column_names]).places(keys.columns)
+        return KeyIndex(_told_apart(groups, keys.column_names, floating)).places(
+            _told_apart(keys, keys.column_names, floating)
+        )
     except KeyTypeDiffers:
         return np.full(len(keys), -1)
+
+
+def _told_apart(table: pa.Table, keys: Sequence[str], floating: Sequence[bool]) -> list[pa.ChunkedArray]:
+    """Return the columns of keys such that NaN is not null among them; to Spark these are two groups."""
+    columns = [table[key] for key in keys]
+    numbers = [column for column, flag in zip(columns, floating, strict=True) if flag]
+    nothing = pa.chunked_array([pa.repeat(False, len(table))])
+    return columns + [
+        pc.fill_null(pc.is_nan(column), False) if pa.types.is_floating(column.type) else nothing for column in numbers
+    ]
+
+
+def _have_place(groups: pa.Table, keys: pa.Table) -> bool:
+    """Tell whether groups of a former version can stand among those of a census, whose keys may have other types."""
+    try:
+        KeyIndex([keys[key] for key in keys.column_names]).places([groups[key] for key in keys.column_names])
+        groups.select(keys.column_names).cast(keys.schema)
+    except (KeyTypeDiffers, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def _same_hash(old: pa.Schema, new: pa.Schema, keys: Sequence[str]) -> bool:
+    """Tell whether keys have the hash that they had, which seeds come from and by which models are told apart."""
+    return all(_hashed_as(old.field(key).type) == _hashed_as(new.field(key).type) for key in keys)
+
+
+def _hashed_as(kind: pa.DataType) -> object:
+    """Return what decides, besides a value, what Spark hashes of it; zones and widths of text do not."""
+    if pa.types.is_integer(kind):
+        return "integer", max(kind.bit_width, 32)
+    if pa.types.is_decimal(kind):
+        return "decimal", kind.precision > 18, kind.scale
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return pa.string() if pa.types.is_large_string(kind) else kind
 
 
 def _before(
@@ -196,7 +236,10 @@ def _before(
     # What was decided of a group was so under the current definition; but a group that had vanished was not looked at.
     vanished = _flags(pc.equal(groups["reason"].take(rows), str(BuildReason.VANISHED)))
     number = pc.fill_null(groups["model_version"].take(rows), version.number).to_numpy()
-    fault = ~_flags(pc.is_in(groups["status"].take(rows), value_set=pa.array([str(s) for s in SERVED])))
+    status = pc.fill_null(groups["status"].take(rows), "").to_numpy()
+    # The rows of a number that is rounded on purpose have the digest of those in which it is inexact.
+    status[_flags(pc.equal(groups["error_type"].take(rows), INEXACT_NUMBER))] = ""
+    fault = ~np.isin(status, [str(s) for s in SERVED])
     wanted = set(step.fit.evaluation.measured) if step.fit.evaluation else set()
     records = {record.number: record for record in versions}
 
@@ -206,15 +249,17 @@ def _before(
         return told
 
     decided = np.where(vanished, number, version.number)
+    # Nor does a version say of a fault when it was decided of a group that has vanished since.
+    same_models = can_serve & ~(vanished & fault) & _same_hash(groups.schema, found.keys.schema, step.keys)
     return Before(
         known=place >= 0,
-        status=pc.fill_null(groups["status"].take(rows), "").to_numpy(),
-        same_definition=each({n: _same_definition(r, step) for n, r in records.items()}, decided) & can_serve,
+        status=status,
+        same_definition=each({n: _same_definition(r, step) for n, r in records.items()}, decided) & same_models,
         same_rows=_flags(pc.equal(groups["data_digest"].take(rows), found.digests)),
         same_libraries=each(
             {n: r.libraries == dict(libraries) for n, r in records.items()}, np.where(fault, version.number, number)
         ),
-        measured=each({n: wanted <= set(_measured(r)) for n, r in records.items()}, decided),
+        measured=each({n: wanted <= set(measured_by(r)) for n, r in records.items()}, decided),
     )
 
 
@@ -224,7 +269,7 @@ def _same_definition(version: VersionRecord, step: TrainStep) -> bool:
     return version.fingerprints.fit == step.fit_fingerprint
 
 
-def _measured(version: VersionRecord) -> list[str]:
+def measured_by(version: VersionRecord) -> list[str]:
     """Return the metrics that the models of a version were measured by."""
     if version.measured is not None:
         return version.measured

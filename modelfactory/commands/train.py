@@ -25,7 +25,7 @@ from modelfactory.commands.work import Work, work_of
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic
 from modelfactory.plan.fingerprint import fingerprint, plain
-from modelfactory.plan.outcomes import BuildReason
+from modelfactory.plan.outcomes import BuildReason, Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.variables import hide_environment, resolve_variables
 from modelfactory.spark.errors import SparkFailed
@@ -129,15 +129,17 @@ def _as_it_stands(step: TrainStep, work: Work, clock: _Clock) -> FamilyResult:
     version = work.former.version
     if version is None:
         raise AssertionError("only a version can stand")
-    clock.training_began = clock.training_ended = time.monotonic()
+    former, clock.training_began = work.former, time.monotonic()
+    clock.training_ended = clock.training_began
+    looked_at = int((former.stands == work.schedule.status).sum())
     return FamilyResult(
         family=step.family,
         status="reused",
         version=version.number,
         seconds=clock.seconds,
-        statuses=statuses(standing(work.former.groups["status"])),
-        reasons={str(BuildReason.UNCHANGED): len(work.former.groups) - len(work.former.others)},
-        other_libraries=work.former.other_libraries,
+        statuses=statuses(standing(former.groups["status"])),
+        reasons={str(BuildReason.UNCHANGED): len(former.groups) if former.others_stay == "all" else looked_at},
+        other_libraries=former.other_libraries,
         rows_without_label=version.rows_without_label,
     )
 
@@ -240,7 +242,8 @@ def _accounted(step: TrainStep, work: Work, outcomes: Outcomes, number: int) -> 
     outcomes, global_model = without_global_model(step, work.found, work.schedule, outcomes)
     groups = group_table(step, work.found, work.schedule, outcomes, work.former, version=number)
     former = work.former.version
-    if former is not None and classes is not None and not all(work.schedule.to_train):
+    taken_over = pc.and_(pc.is_valid(groups["model_version"]), pc.not_equal(groups["status"], str(Status.TRAINED)))
+    if former is not None and classes is not None and (pc.any(taken_over).as_py() or work.global_model is not None):
         classes = sorted({*classes, *(former.classes or ())})
     return _Trained(
         groups=groups,
@@ -293,7 +296,7 @@ def _record(
         label_type=table.label_type,
         classes=trained.classes,
         container=step.fit.container,
-        measured=list(step.fit.evaluation.measured) if step.fit.evaluation else [],
+        measured=work.measured,
         global_model=trained.global_model,
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from modelfactory.commands.accounting import data_fingerprint
 from modelfactory.commands.counting import measured_before
-from modelfactory.commands.former import Former, former_of
+from modelfactory.commands.former import Former, former_of, measured_by
 from modelfactory.commands.scope import Scope
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.fingerprint import plain
-from modelfactory.plan.outcomes import FAULTS, SERVED, rows_of_digest
+from modelfactory.plan.outcomes import BY_CHANCE, FAULTS, SERVED, Status, rows_of_digest
 from modelfactory.plan.schedule import Schedule, schedule_groups
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -44,6 +44,7 @@ class Work:
         rows_without_label: rows of the next version that cannot be trained on.
         global_model: the former version's model of all rows, where it stands.
         champions: the models that new ones have to beat, if there is a contest.
+        measured: metrics that all models of the next version are measured by.
         nothing_to_do: whether the next version would be what the former one is.
     """
 
@@ -55,6 +56,7 @@ class Work:
     rows_without_label: int
     global_model: GlobalModelRecord | None
     champions: StoredChampions | None
+    measured: list[str]
     nothing_to_do: bool
 
     def check_base(self, store: Store, family: str) -> None:
@@ -116,7 +118,7 @@ def work_of(
         faulty = _faulty(former)
         former, found, data = former.only(faulty), found.take(faulty), version.fingerprints.data
         without_label = version.rows_without_label + _more_without_label(former, found)
-    global_model = _standing_global_model(step, version, data, libraries, scope)
+    global_model = _standing_global_model(step, version, data, libraries, scope, retries=retries)
     schedule = schedule_groups(
         step,
         found.census,
@@ -125,6 +127,13 @@ def work_of(
         stands=former.stands,
         global_stands=global_model is not None,
     )
+    if candidate is not None and schedule.n_bins == 0:
+        raise input_error(
+            Code.BAD_OPTION,
+            f"no group that failed in the candidate of family `{step.family}` can be tried again: the input does not "
+            "have it any more, or a rule keeps it out",
+            help=f"`mf build --select {step.family}` makes another candidate",
+        )
     return Work(
         found=found,
         former=former,
@@ -134,10 +143,19 @@ def work_of(
         rows_without_label=without_label,
         global_model=global_model,
         champions=_champions(store, step, former, versions, libraries, packages),
+        measured=_measured(step, former),
         nothing_to_do=schedule.n_bins == 0
         and version is not None
         and (retries or _is_same(step, version, former, found, data)),
     )
+
+
+def _measured(step: TrainStep, former: Former) -> list[str]:
+    """Return the metrics that all models are measured by: those that nobody looks at may lack a new one."""
+    wanted = step.fit.evaluation.measured if step.fit.evaluation else ()
+    if former.version is None or former.others_stay != "all":
+        return list(wanted)
+    return [metric for metric in wanted if metric in measured_by(former.version)]
 
 
 def _is_same(step: TrainStep, version: VersionRecord, former: Former, found: CensusTable, data: str) -> bool:
@@ -146,6 +164,7 @@ def _is_same(step: TrainStep, version: VersionRecord, former: Former, found: Cen
     rows = int(former.groups["n_rows"].to_numpy().sum()) == int(found.census.n_rows.sum())
     return (
         rows
+        and len(former.staying) == len(former.others)
         and prints.data == data
         and (prints.definition, prints.metadata, prints.parents)
         == (step.definition_fingerprint, step.metadata_fingerprint, step.parents_fingerprint)
@@ -155,18 +174,39 @@ def _is_same(step: TrainStep, version: VersionRecord, former: Former, found: Cen
 
 
 def _standing_global_model(
-    step: TrainStep, version: VersionRecord | None, data: str, libraries: Mapping[str, str], scope: Scope
+    step: TrainStep,
+    version: VersionRecord | None,
+    data: str,
+    libraries: Mapping[str, str],
+    scope: Scope,
+    *,
+    retries: bool,
 ) -> GlobalModelRecord | None:
     """Return the model of all rows of a version, if the next one has the same; its rows are those of all groups."""
     found = version.global_model if version else None
     if version is None or found is None or not step.has_global_model or scope.full_refresh:
         return None
-    same = (version.fingerprints.data, version.fingerprints.definition) == (data, step.definition_fingerprint)
-    environment = "environment" not in step.retrain_on or version.libraries == dict(libraries)
-    if (found.status in SERVED and same and environment) or scope.retry:
-        number = version.number if found.model_version is None else found.model_version
-        return found.model_copy(update={"model_version": number, "fit_seconds": None, "cpu_seconds": None})
-    return None
+    if not retries and not _global_model_is_same(step, version, found, data, libraries):
+        return None
+    number = version.number if found.model_version is None else found.model_version
+    has_model = found.status in SERVED
+    return found.model_copy(
+        update={"model_version": number if has_model else None, "fit_seconds": None, "cpu_seconds": None}
+    )
+
+
+def _global_model_is_same(
+    step: TrainStep, version: VersionRecord, found: GlobalModelRecord, data: str, libraries: Mapping[str, str]
+) -> bool:
+    """Tell whether nothing has changed that decides the model of all rows; a fault stands as that of a group does."""
+    prints, same_libraries = version.fingerprints, version.libraries == dict(libraries)
+    wanted = set(step.fit.evaluation.measured) if step.fit.evaluation else set()
+    return (
+        (prints.data, prints.definition) == (data, step.definition_fingerprint)
+        and wanted <= set(measured_by(version))
+        and found.status not in BY_CHANCE
+        and (same_libraries or not (found.status == Status.FAILED or "environment" in step.retrain_on))
+    )
 
 
 def _champions(
@@ -180,7 +220,8 @@ def _champions(
     """Return the models that new ones have to beat: those that were not fitted on rows that new ones are measured on.
 
     Rows are held out by a hash of their content, so a row that is held out now was so before, if the share, the seed
-    and the columns were the same. But of a group with one row to fit on, that may be any.
+    and the columns were the same. But of a group with one row to fit on, that may be any. Nor is a model of other
+    libraries one to beat where those are a reason to train: it would win and be trained anew, build after build.
     """
     last = former.last_good
     if step.contest is None or not (last >= 0).any():
@@ -190,7 +231,7 @@ def _champions(
         for version in versions
         if version.meaning is not None
         and all(version.meaning.models.get(key) == plain(step.meaning.models.get(key)) for key in _DECIDE_HOLDOUT)
-        and version.libraries.get("scikit-learn") == libraries.get("scikit-learn")
+        and _can_be_met(step, version.libraries, libraries)
     }
     rows = pa.array(last, mask=last < 0)
     number = former.groups["model_version"].take(rows).fill_null(-1).to_numpy().astype(np.int64)
@@ -198,6 +239,12 @@ def _champions(
     number[(fitted_on < 2) | ~np.isin(number, list(alike))] = -1
     urls = {n: _models_url(store, step.family, alike[n]) for n in np.unique(number).tolist() if n >= 0}
     return StoredChampions(step.contest, number, urls, packages) if urls else None
+
+
+def _can_be_met(step: TrainStep, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    if "environment" in step.retrain_on:
+        return dict(old) == dict(new)
+    return old.get("scikit-learn") == new.get("scikit-learn")
 
 
 _DECIDE_HOLDOUT = ("evaluate", "seed", "weight")

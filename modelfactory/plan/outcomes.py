@@ -23,6 +23,10 @@ SERVED = frozenset({Status.TRAINED, Status.REUSED})
 """Statuses of groups that have a model by right; one of a fault may serve its last good one, see `model_version`."""
 FAULTS = frozenset({Status.FAILED, Status.TIMED_OUT, Status.CRASHED})
 """Statuses that count against `max_failed`."""
+BY_CHANCE = frozenset({Status.TIMED_OUT, Status.CRASHED})
+"""Faults that may have been the machine's: tried again, they may come out otherwise."""
+INEXACT_NUMBER = "InexactNumber"
+"""Type of the error of a group that fails by a rule, before any row of it is shipped."""
 
 
 class BuildReason(StrEnum):

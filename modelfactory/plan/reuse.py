@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from modelfactory.plan.outcomes import SERVED, BuildReason, Status
+from modelfactory.plan.outcomes import BY_CHANCE, SERVED, BuildReason, Status
 
 Bools = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
@@ -19,7 +19,7 @@ class Before:
 
     Attributes:
         known: whether it has the group; what stands for the others below means nothing.
-        status: the group's status.
+        status: the group's status; empty text where a rule decided it that may not hold any more.
         same_definition: whether what was decided of it was so by a definition that gives the same models of the same
             rows.
         same_rows: whether its usable rows are the same.
@@ -51,7 +51,7 @@ def reasons_to_build(before: Before, *, retrain_on_libraries: bool = False, full
     """
     has_model = np.isin(before.status, [str(status) for status in SERVED])
     failed = before.status == Status.FAILED
-    by_chance = np.isin(before.status, [str(Status.TIMED_OUT), str(Status.CRASHED)])
+    by_chance = np.isin(before.status, [str(status) for status in BY_CHANCE])
     # The least comes first: what is said later counts.
     reasons = np.full(len(before.known), BuildReason.UNCHANGED, dtype=object)
     reasons[has_model & ~before.measured] = BuildReason.METRICS

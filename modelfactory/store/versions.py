@@ -214,9 +214,12 @@ class Staging:
         self.place.remove(self.scratch)
 
     def adopt_candidate(self, version: VersionRecord) -> None:
-        """Move the models of a candidate, whose number this version has, beside its own."""
+        """Have the models of a candidate, whose number this version has, beside its own.
+
+        They stay the candidate's too, until this version takes its place: this one may yet fail.
+        """
         for number, file in enumerate(file for file in version.files if file.table != GROUPS):
-            self.place.move(f"{self.family}/{file.path}", f"{self.folder}/{file.table}/candidate-{number:05d}.parquet")
+            self.place.copy(f"{self.family}/{file.path}", f"{self.folder}/{file.table}/candidate-{number:05d}.parquet")
 
     def discard(self) -> None:
         """Remove everything that was written, unless it is published or may be."""
