@@ -51,3 +51,10 @@ class Sleeps(FailsOnNegative):
     def fit(self, X, y):
         time.sleep(1)
         return super().fit(np.abs(X), y)
+
+
+class Unmakeable(FailsOnNegative):
+    """Cannot be made."""
+
+    def __init__(self):
+        raise OSError("there is no such machine")

@@ -104,16 +104,29 @@ def build(
     ] = None,
     full_refresh: FullRefresh = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, as `mf plan` does.")] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="groups=N,rows=N",
+            help="Train so many groups of each family, and so many rows of each group, apart from what is published.",
+        ),
+    ] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Run everything on no rows, to see that it fits together; publish nothing.")
+    ] = False,
     fail_fast: FailFast = False,
     threads: Threads = None,
 ) -> None:
     """Train what has changed and publish new versions."""
     from modelfactory.commands.build import build_project
-    from modelfactory.commands.scope import Scope
+    from modelfactory.commands.scope import Scope, read_sample
     from modelfactory.store.saved_plan import read_plan
 
-    if plan is not None and (select or exclude or selector or state or dry_run or full_refresh):
+    if plan is not None and (select or exclude or selector or state or dry_run or full_refresh or sample or empty):
         raise typer.BadParameter("--plan has its own families, and is to be carried out")
+    if sum(map(bool, (sample is not None, empty, dry_run))) > 1:
+        raise typer.BadParameter("--sample, --empty and --dry-run are three ways to try; give one")
     choice = choice_of(select, exclude, selector, state)
     if dry_run:
         _plan(call, choice, full_refresh=full_refresh)
@@ -122,7 +135,7 @@ def build(
         call.options,
         call.console,
         choice,
-        scope=Scope(full_refresh=full_refresh),
+        scope=Scope(full_refresh=full_refresh, sample=None if sample is None else read_sample(sample), empty=empty),
         fail_fast=fail_fast,
         threads=threads,
         plan=None if plan is None else read_plan(plan),

@@ -141,6 +141,8 @@ def forget_summary(found: Forgetting) -> Iterator[str]:
     if done.leftovers:
         also = f"{counted(len(done.leftovers), 'leftover')} of builds that died, which may hold them too"
         yield f"deleted {also}" if found.deleted else f"{also}, would go"
+    if found.sample:
+        yield "deleted the last sample build of the family"
     if done.losses:
         yield from _stays(found)
     if not found.deleted and (done.losses or done.leftovers):
@@ -191,6 +193,7 @@ def forget_json(found: Forgetting) -> str:
         "forgotten_before": done.earlier,
         "other_versions": [version.number for version in done.others],
         "leftovers": list(done.leftovers),
+        "sample": found.sample,
         "stays": {
             "global_models": list(found.global_models),
             "fallbacks": list(found.fallbacks),

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from modelfactory import __version__
@@ -21,12 +22,16 @@ from modelfactory.commands.run import Run, start_run
 from modelfactory.commands.scope import WHAT_CHANGED, Scope
 from modelfactory.commands.selecting import EVERYTHING, RUN_RESULTS, RUN_RESULTS_SCHEMA, Choice
 from modelfactory.commands.staleness import check_belongs, check_data, check_libraries, check_unmoved
+from modelfactory.commands.trials import trial, with_trial_store
 from modelfactory.commands.workspace import Workspace
 from modelfactory.diagnostics import BuildFailed, Code, Diagnostic, MfError, StoreLocked, hide
 from modelfactory.plan.fingerprint import fingerprint, plain
 from modelfactory.plan.steps import TrainStep
 from modelfactory.store.local import replace_file
 from modelfactory.store.saved_plan import SavedPlan
+
+TRIAL_RESULTS = "trial_results.json"
+"""What came of a build of which nothing is to become current; it is no last run to go on from."""
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,8 +74,9 @@ def build_project(
         if plan is not None:
             check_belongs(plan, workspace.project)
             check_unmoved(plan, workspace)
-        workspace.store.check_writable()
-        _check_unlocked(workspace)
+        there = with_trial_store(workspace, scope, "")
+        there.store.check_writable()
+        _check_unlocked(there)
         if any(test.kind == "sql" for step in workspace.plan.steps for test in step.tests):
             from modelfactory.commands.testing import check_queries  # DuckDB is for those who have queries
 
@@ -126,10 +132,38 @@ def build(
         PlanStale: libraries or rows are not those that the plan was made from; nothing was built.
         InputError: an input is not as declared; nothing was written.
     """
-    from modelfactory.spark.session import cancel_jobs, limit_batches, pin_settings
+    from modelfactory.spark.session import empties_kept
 
     began = time.monotonic() if began is None else began
     run = start_run(workspace.project.root) if run is None else run
+    with trial(workspace, scope, run) as there, empties_kept(session) if scope.empty else nullcontext():
+        _tell_trial(there, scope, reporter)
+        return _build(
+            there, reporter, session, run, scope, fail_fast=fail_fast, threads=threads, began=began, plan=plan
+        )
+
+
+def _tell_trial(workspace: Workspace, scope: Scope, reporter: Reporter) -> None:
+    """Say where a sample goes."""
+    if scope.sample is not None:
+        shown = hide(workspace.store.place.shown(), workspace.project.shown_as)
+        reporter.note(f"a sample: it goes to {shown}, in the place of the last one, and nothing of it becomes current")
+
+
+def _build(
+    workspace: Workspace,
+    reporter: Reporter,
+    session: SparkSession,
+    run: Run,
+    scope: Scope,
+    *,
+    fail_fast: bool,
+    threads: int,
+    began: float,
+    plan: SavedPlan | None,
+) -> BuildResult:
+    """Build what the workspace has, into the store that it has."""
+    from modelfactory.spark.session import cancel_jobs, limit_batches, pin_settings
 
     def cancel() -> None:
         cancel_jobs(session)
@@ -150,7 +184,7 @@ def build(
     def ended(*, interrupted: bool = False) -> BuildResult:
         seconds, results = time.monotonic() - began, families.in_order()
         done = BuildResult(run_id=run.run_id, families=results, seconds=seconds, interrupted=interrupted)
-        _write_run_results(run, done)
+        _write_run_results(run, done, TRIAL_RESULTS if scope.is_trial else RUN_RESULTS)
         return done
 
     try:
@@ -182,14 +216,19 @@ class _Families:
         self.spark = spark
         self.workspace = workspace
         self.steps = workspace.plan.steps
-        self.inputs = inputs
-        self.censuses = Censuses(self.steps, inputs)
+        self.inputs = {family: self._rows_of(opened, scope) for family, opened in inputs.items()}
+        self.censuses = Censuses(self.steps, self.inputs)
         self.run = run
         self.reporter = reporter
         self.scope = scope
         self.fail_fast = fail_fast
         self.results: dict[str, FamilyResult] = {}
         self.ended = {step.family: threading.Event() for step in self.steps}
+
+    @staticmethod
+    def _rows_of(opened: Input, scope: Scope) -> Input:
+        """Return an input with the rows that are looked at."""
+        return opened.without_rows() if scope.empty else opened
 
     def count(self) -> dict[str, str]:
         """Take the censuses of all families that can be counted by now; return the fingerprint of each one's data.
@@ -272,7 +311,7 @@ class _Families:
         failure: MfError
         try:
             if step.family not in self.inputs:
-                self.inputs[step.family] = open_late(self.spark, self.workspace, step)
+                self.inputs[step.family] = self._rows_of(open_late(self.spark, self.workspace, step), self.scope)
             return train_family(
                 self.spark,
                 self.workspace,
@@ -340,7 +379,7 @@ def _check_unlocked(workspace: Workspace) -> None:
         raise StoreLocked(*held)
 
 
-def _write_run_results(run: Run, result: BuildResult) -> None:
+def _write_run_results(run: Run, result: BuildResult, name: str) -> None:
     run.artefacts.mkdir(parents=True, exist_ok=True)
     results = [
         {
@@ -373,4 +412,4 @@ def _write_run_results(run: Run, result: BuildResult) -> None:
         "exit_code": result.exit_code,
         "results": results,
     }
-    replace_file(run.artefacts / RUN_RESULTS, json.dumps(document, indent=1, default=str) + "\n")
+    replace_file(run.artefacts / name, json.dumps(document, indent=1, default=str) + "\n")

@@ -76,7 +76,13 @@ class Censuses:
 
 
 def census_of(
-    step: TrainStep, family: Family, censuses: Censuses, environ: Mapping[str, str], go_on: Callable[[], None]
+    step: TrainStep,
+    family: Family,
+    censuses: Censuses,
+    environ: Mapping[str, str],
+    go_on: Callable[[], None],
+    *,
+    may_be_empty: bool = False,
 ) -> CensusTable:
     """Return the census of a family that can be trained.
 
@@ -88,7 +94,7 @@ def census_of(
     except SparkFailed as error:
         said = hide_environment(f"Spark cannot read the input: {error}", step.texts_for_spark, environ)
         raise InputError(family.diagnostic(Code.SPARK_SQL, said, step.input_path)) from error
-    if not len(found.census.group):
+    if not len(found.census.group) and not may_be_empty:
         message = f"the input of family `{family.name}` has no rows"
         raise InputError(family.diagnostic(Code.EMPTY_INPUT, message, step.input_path))
     if step.null_keys == "error" and found.census.null_key.any():

@@ -429,7 +429,9 @@ def _ending(result: FamilyResult) -> tuple[Level, str, str]:
             counts = [(result.count(of=kind), kind) for kind in GROUP_COUNTS]
             said = ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
             level: Level = "warning" if result.warns else "info"
-            return level, "WARN" if result.warns else "OK", f"v{result.version}: {said} in {result.seconds:.1f}s"
+            what = f"v{result.version}: {said}" if result.trial is None else f"sample: {said}"
+            what = "fits together on no rows" if result.trial == "empty" else what
+            return level, "WARN" if result.warns else "OK", f"{what} in {result.seconds:.1f}s"
 
 
 def json_value(value: Any, shown_as: Mapping[str, str] = MappingProxyType({})) -> Any:

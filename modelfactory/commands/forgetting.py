@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelfactory.commands.history import project_with
 from modelfactory.commands.project_options import ProjectOptions, store_of
 from modelfactory.commands.run import new_run_id
+from modelfactory.commands.trials import clear_sample
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.outcomes import GLOBAL, SERVED
 from modelfactory.store.history import manifests_of
@@ -26,6 +27,7 @@ class Forgetting:
         current: number of the current version, if there is one.
         deleted: whether it was removed.
         run_id: the run that did it.
+        sample: whether the last sample build of the family was removed with it.
         global_models: versions whose model of all rows was fitted on rows of the groups too, and stays.
         fallbacks: families that stand in, whose models were fitted on such rows, and stay.
         families: other families of the store whose groups are known by some of the same columns.
@@ -35,6 +37,7 @@ class Forgetting:
     current: int | None
     deleted: bool
     run_id: str
+    sample: bool
     global_models: tuple[int, ...]
     fallbacks: tuple[str, ...]
     families: tuple[str, ...]
@@ -60,12 +63,14 @@ def forget_groups(options: ProjectOptions, family: str, key: Sequence[str], *, d
     store, run_id = store_of(project), new_run_id()
     forgotten = forget(store, family, wanted, run_id=run_id, delete=delete)
     manifest, names = store.manifest(family), store.names(family)
+    sample = delete and clear_sample(store, family)
     versions = [loss.version for loss in forgotten.losses]
     fallbacks = {str(v.definition["fallback"]) for v in versions if v.definition.get("fallback")}
     return Forgetting(
         forgotten=forgotten,
         current=manifest.current if manifest else None,
         deleted=delete,
+        sample=sample,
         run_id=run_id,
         global_models=tuple(v.number for v in versions if v.global_model and v.global_model.status in SERVED),
         fallbacks=tuple(sorted(fallbacks - {GLOBAL})),

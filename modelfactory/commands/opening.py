@@ -89,10 +89,11 @@ def _group_table(workspace: Workspace, family: str) -> GroupTable | None:
     """Return where the current group table of a family is; None if it was never built."""
     from modelfactory.spark.inputs import GroupTable
 
-    version = workspace.store.current(family)
+    store = workspace.store_with(family)
+    version = store.current(family)
     if version is None:
         return None
     file = next(file for file in version.files if file.table == "groups")
     folder = f"{version.folder(family)}/{PurePosixPath(file.path).parent}"
-    _, _, url = workspace.store.place.opened(folder)
+    _, _, url = store.place.opened(folder)
     return GroupTable(version=version.number, url=url)

@@ -54,7 +54,8 @@ class FamilyResult:
         family: name of the family.
         status: whether a version was published; `reused` if nothing has changed, `skipped` after an earlier failure
             with `--fail-fast`.
-        version: number of the version that is current then; None after an error.
+        version: number of the version that is current then; None after an error, and of a trial.
+        trial: what was built apart from what is published: on a sample, or on no rows.
         seconds: wall time.
         statuses: count of groups by status.
         reasons: count of groups by the reason why they were tried, or stand.
@@ -69,6 +70,7 @@ class FamilyResult:
     family: str
     status: FamilyStatus
     version: int | None = None
+    trial: Literal["sample", "empty"] | None = None
     seconds: float = 0.0
     statuses: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)

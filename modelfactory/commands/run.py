@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+_MOMENT = "%Y%m%dT%H%M%S"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -54,7 +56,15 @@ def start_run(root: Path) -> Run:
 
 def new_run_id() -> str:
     """Return a name that no other run has, sortable by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):{_MOMENT}}-{secrets.token_hex(3)}"
+
+
+def run_moment(run_id: str) -> datetime | None:
+    """Return when a run of this name began; None if it is no name of a run."""
+    try:
+        return datetime.strptime(run_id.partition("-")[0], _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _git_commit(root: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from modelfactory.commands.global_model import fault_of, known_to_any, without_g
 from modelfactory.commands.report import FamilyResult, Reporter
 from modelfactory.commands.returning import warn_of_returned
 from modelfactory.commands.run import Run
+from modelfactory.commands.sampling import sampled
 from modelfactory.commands.scope import Scope
 from modelfactory.commands.testing import failure, judge_candidate
 from modelfactory.commands.work import Work, work_of
@@ -74,11 +75,15 @@ def train_family(
     family, store = workspace.family(step.family), workspace.store
     clock = _Clock()
     store.check_unlocked(step.family)
-    found = census_of(step, family, censuses, workspace.environ, go_on)
+    found = census_of(step, family, censuses, workspace.environ, go_on, may_be_empty=scope.empty)
     warn_of_returned(store, step, found, reporter)
     clock.counted = time.monotonic()
     slots = slots_of(spark)
     packages = frozenset(workspace.project.spec.estimator_packages)
+    if scope.sample is not None:
+        n_groups = len(found.census.group)
+        step, found = sampled(step, found, scope.sample)
+        reporter.note(f"family {step.family}: a sample of {len(found.census.group):,} out of {n_groups:,} groups")
     work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope, packages=packages)
     if work.nothing_to_do:
         return _as_it_stands(step, work, clock)
@@ -89,18 +94,21 @@ def train_family(
         number = next_number(store, step.family)
         staging = stage_version(store, step.family, number, run.run_id)
         try:
-            outcomes = _train(spark, workspace, step, table, work, staging, run, reporter, clock, go_on)
+            outcomes = _train(spark, workspace, step, table, work, staging, run, reporter, clock, go_on, scope=scope)
             if work.candidate is not None:
                 staging.adopt_candidate(work.candidate)
+            if scope.empty:
+                work = replace(work, schedule=replace(work.schedule, global_fit=None))  # there are no rows to fit it on
             trained = _accounted(step, work, outcomes, number)
             staging.write_groups(trained.groups)
             record = _record(number, workspace, step, table, work, trained, staging, run, clock, slots)
-            refused = refusal(step, trained.groups)
-            tests = () if refused is not None else judge_candidate(workspace, step, trained.groups, record)
+            refused = None if scope.empty else refusal(step, trained.groups)
+            judged = refused is None and not scope.empty
+            tests = judge_candidate(workspace, step, trained.groups, record) if judged else ()
             refused = refused or failure(step, tests)
             hold.confirm()
             go_on()
-            if refused is None:
+            if refused is None or scope.is_trial:  # a trial is there to be looked at
                 publish_version(store, staging, record)
             else:
                 hold_back(store, staging, record, [refused.message])
@@ -110,7 +118,8 @@ def train_family(
     return FamilyResult(
         family=step.family,
         status="success" if refused is None else "error",
-        version=number if refused is None else None,
+        version=number if refused is None and not scope.is_trial else None,
+        trial="empty" if scope.empty else "sample" if scope.sample else None,
         seconds=clock.seconds,
         statuses=statuses(trained.groups["status"]),
         reasons=counted_texts(trained.groups["reason"]),
@@ -119,9 +128,14 @@ def train_family(
         global_fault=fault_of(trained.global_model),
         rows_without_label=record.rows_without_label,
         tests=tests,
-        diagnostics=() if refused is None else (refused,),
+        diagnostics=() if refused is None else (_of_trial(refused) if scope.is_trial else refused,),
         exit_code=0 if refused is None else BuildFailed.exit_code,
     )
+
+
+def _of_trial(refused: Diagnostic) -> Diagnostic:
+    """Return why a version would not be published."""
+    return replace(refused, help="nothing of a sample is published; it can be looked at all the same")
 
 
 def _as_it_stands(step: TrainStep, work: Work, clock: _Clock) -> FamilyResult:
@@ -179,6 +193,8 @@ def _train(
     reporter: Reporter,
     clock: _Clock,
     go_on: Callable[[], None],
+    *,
+    scope: Scope,
 ) -> Outcomes:
     def report(done: int) -> None:
         reporter.family_progress(step.family, done)
@@ -199,6 +215,8 @@ def _train(
             report=report,
             go_on=go_on,
             champions=work.champions,
+            part=scope.sample is not None,
+            empty=scope.empty,
         )
     except SparkFailed as error:
         said = hide_environment(str(error), step.texts_for_spark, workspace.environ)
@@ -302,7 +320,7 @@ def _record(
         served=len(groups) - groups["model_version"].null_count,
         statuses=statuses(groups["status"]),
         chosen=choices(groups),
-        rows=pc.sum(groups["n_rows"]).as_py(),
+        rows=pc.sum(groups["n_rows"]).as_py() or 0,
         rows_without_label=work.rows_without_label,
         metrics=quantiles(step, groups, "metrics"),
         baseline=quantiles(step, groups, "baseline"),

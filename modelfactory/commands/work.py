@@ -16,7 +16,7 @@ from modelfactory.commands.scope import Scope
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.fingerprint import plain
 from modelfactory.plan.outcomes import BY_CHANCE, FAULTS, SERVED, Status, rows_of_digest
-from modelfactory.plan.schedule import Schedule, schedule_groups
+from modelfactory.plan.schedule import Schedule, schedule_groups, schedule_nothing
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import Input
@@ -138,7 +138,7 @@ def work_of(
         found=found,
         former=former,
         candidate=candidate,
-        schedule=schedule,
+        schedule=schedule_nothing(step) if scope.empty else schedule,
         data=data,
         rows_without_label=without_label,
         global_model=global_model,

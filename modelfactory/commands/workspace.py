@@ -50,6 +50,7 @@ class Workspace:
         warnings: what is not wrong but probably not meant.
         review: compares the whole project with an earlier state.
         by_default: name of the selector that chose the families since nothing was given.
+        trial: where builds are written, if not to the store of the target.
     """
 
     project: Project
@@ -60,11 +61,21 @@ class Workspace:
     review: Callable[[], Review]
     warnings: tuple[Diagnostic, ...] = ()
     by_default: str | None = None
+    trial: Store | None = None
 
     @cached_property
-    def store(self) -> Store:
+    def published(self) -> Store:
         """The store of the project's target."""
         return store_of(self.project)
+
+    @property
+    def store(self) -> Store:
+        """The store that builds are written to: the target's, but for one of which nothing is to become current."""
+        return self.published if self.trial is None else self.trial
+
+    def store_with(self, family: str) -> Store:
+        """Return the store in which others find a family: that of this build if it is in it, else the target's."""
+        return self.store if family in self._by_name else self.published
 
     def family(self, name: str) -> Family:
         """Return a selected family by name."""

@@ -115,15 +115,7 @@ def schedule_groups(
         stands: the status of each group that the rules let in and that need not be trained, empty text of the others.
         global_stands: whether the global model, if the family has one, need not be trained.
     """
-    status = np.full(len(census.group), "", dtype=object)  # a reference each, to one of few texts
-    if step.fit.task == "classification":
-        status[census.one_class] = Status.ONE_CLASS
-    status[census.inexact] = Status.FAILED
-    if step.max_rows is not None and step.on_too_many == "skip":
-        status[census.n_usable > step.max_rows] = Status.TOO_MANY_ROWS
-    status[census.n_usable < step.min_rows] = Status.TOO_FEW_ROWS
-    if step.null_keys == "skip":
-        status[census.null_key] = Status.NULL_KEY
+    status = ruled_out(step, census)
     if stands is not None:
         status = np.where(status == "", stands, status)
     train = status == ""
@@ -145,6 +137,31 @@ def schedule_groups(
         return Schedule(status, bins, n_bins, seconds)
     whole = GlobalFit(usable, most if usable > most else None, int(placed[-1]), float(costs[-1]))
     return Schedule(status, bins, n_bins, seconds, whole)
+
+
+def schedule_nothing(step: TrainStep) -> Schedule:
+    """Return the schedule of a build on no rows: one bin without groups, since a bin is what starts a worker."""
+    whole = GlobalFit(n_rows=0, most=None, bin=0, seconds=0.0) if step.has_global_model else None
+    return Schedule(np.empty(0, dtype=object), np.empty(0, dtype=np.int32), 1, np.empty(0), whole)
+
+
+def ruled_out(step: TrainStep, census: Census) -> npt.NDArray[np.object_]:
+    """Return the outcome of each group that a rule decides before training, empty text of the others; shape (g,).
+
+    Args:
+        step: the family's step.
+        census: what is known of its groups.
+    """
+    status = np.full(len(census.group), "", dtype=object)  # a reference each, to one of few texts
+    if step.fit.task == "classification":
+        status[census.one_class] = Status.ONE_CLASS
+    status[census.inexact] = Status.FAILED
+    if step.max_rows is not None and step.on_too_many == "skip":
+        status[census.n_usable > step.max_rows] = Status.TOO_MANY_ROWS
+    status[census.n_usable < step.min_rows] = Status.TOO_FEW_ROWS
+    if step.null_keys == "skip":
+        status[census.null_key] = Status.NULL_KEY
+    return status
 
 
 def place(costs: Floats, identity: Ints, n_bins: int) -> npt.NDArray[np.int32]:

@@ -106,6 +106,10 @@ class Input:
         """The rows with the columns that travel."""
         return self.rows_and()
 
+    def without_rows(self) -> Input:
+        """Return the same input without any row; Spark reads nothing of it."""
+        return replace(self, table=self.table.where(F.lit(False)))
+
     def rows_and(self, *more: Column) -> DataFrame:
         """Return the rows with the columns that travel, and more of the input behind them."""
         named = (column.alias(name) for name, column in self.columns.items())

@@ -215,6 +215,29 @@ def limit_batches(spark: SparkSession, steps: Sequence[TrainStep], own: Collecti
             spark.conf.set(key, str(value))
 
 
+_EMPTIES = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
+@contextmanager
+def empties_kept(spark: SparkSession) -> Iterator[None]:
+    """Have Spark run what is known to have no rows, instead of leaving it out, while the block runs."""
+    before = {key: spark.conf.get(key, None) for key in _EMPTIES}
+    for key, kept in _EMPTIES.items():
+        spark.conf.set(key, kept)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, value)
+
+
 def cancel_jobs(spark: SparkSession) -> None:
     """Cancel every job of the session; it stays usable. Where Spark is gone, so are its jobs."""
     with suppress(*SPARK_ERRORS):

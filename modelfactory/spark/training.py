@@ -93,6 +93,8 @@ def train_groups(
     report: Callable[[int], None],
     go_on: Callable[[], None] = lambda: None,
     champions: StoredChampions | None = None,
+    part: bool = False,
+    empty: bool = False,
 ) -> Outcomes:
     """Fit the scheduled groups and write their models; one Spark job with one action.
 
@@ -108,6 +110,8 @@ def train_groups(
         report: called with the number of groups done.
         go_on: raises once there is to be no other job.
         champions: the models that new ones have to beat, if there is a contest.
+        part: whether the input has rows of other groups too, from which the global model does not learn.
+        empty: whether the input has no rows, and the workers check that they could train.
 
     Returns:
         The outcomes of the trained groups and of the global model by column, one row each, in no order.
@@ -122,8 +126,9 @@ def train_groups(
     options = {**_PARQUET_OPTIONS, **{f"parquet.column.statistics.enabled#{key}": "true" for key in table.keys}}
 
     def write(placed: DataFrame, *, isolated: bool) -> None:
-        worker = _worker(step.fit, memory, champions, isolated=isolated)
-        rows = rows_to_train(step.fit, table, found.census, schedule.global_fit)
+        worker = _checker(step.fit) if empty else _worker(step.fit, memory, champions, isolated=isolated)
+        only = F.broadcast(placed.select(GROUP)) if part else None
+        rows = rows_to_train(step.fit, table, found.census, schedule.global_fit, only=only)
         stored = None if champions is None else _champion_rows(spark, placed, champions)
         outcomes = fitted_groups(
             step.fit, table, rows, placed, schedule.n_bins, worker, sample=sample, champions=stored
@@ -148,7 +153,9 @@ def train_groups(
     return _read_outcomes(staging)
 
 
-def rows_to_train(fit: FitStep, table: Input, census: Census, global_fit: GlobalFit | None = None) -> DataFrame:
+def rows_to_train(
+    fit: FitStep, table: Input, census: Census, global_fit: GlobalFit | None = None, *, only: DataFrame | None = None
+) -> DataFrame:
     """Return the rows that groups and the global model may learn from; those of the global model stand there twice.
 
     The global model leaves out rows with an inexact number, which fail a whole group. Which rows it learns from depends
@@ -159,6 +166,7 @@ def rows_to_train(fit: FitStep, table: Input, census: Census, global_fit: Global
         table: the input.
         census: what is known of the groups.
         global_fit: how the global model is fitted, if there is one.
+        only: the groups from which the global model learns; all if None.
     """
     if global_fit is None:
         return _usable(fit, table.rows)
@@ -170,7 +178,9 @@ def rows_to_train(fit: FitStep, table: Input, census: Census, global_fit: Global
         condition &= ~F.col(INEXACT)
     one, both = F.array(F.col(GROUP)), F.array(F.col(GROUP), F.lit(GLOBAL_GROUP))
     groups = F.explode(F.when(condition, both).otherwise(one)).alias(GROUP)
-    return _usable(fit, table.rows_and(*inexact)).select(groups, *table.travel[1:])
+    rows = _usable(fit, table.rows_and(*inexact))
+    rows = rows if only is None else rows.join(only, GROUP, "left_semi")
+    return rows.select(groups, *table.travel[1:])
 
 
 def _usable(fit: FitStep, rows: DataFrame) -> DataFrame:
@@ -308,6 +318,17 @@ def _worker(fit: FitStep, memory: int | None, champions: StoredChampions | None,
         return train_batches(fit, batches, isolated=isolated or again, champions=met)
 
     return train
+
+
+def _checker(fit: FitStep) -> Worker:
+    """Return what crosses to the workers where there are no rows."""
+
+    def check(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from modelfactory.training.worker import check_batches
+
+        return check_batches(fit, batches)
+
+    return check
 
 
 def _with_keys(outcomes: DataFrame, table: Input, placed: DataFrame) -> DataFrame:

@@ -54,6 +54,22 @@ def train_batches(
         yield from _gathered(outcomes)
 
 
+def check_batches(step: FitStep, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Do without rows what `train_batches` does with some, and raise whatever is wrong.
+
+    Args:
+        step: what to do.
+        batches: batches without rows, with columns as in `training.batches`.
+
+    Yields:
+        One batch of `OUTCOME_SCHEMA` without rows.
+    """
+    _Fitter(step)
+    for batch in batches:
+        read_chunk(step, pa.Table.from_batches([batch]))
+    yield outcome_batch([])
+
+
 _Outcome: TypeAlias = FitOutcome | pa.RecordBatch
 """What came of a group, or of several as a batch of `OUTCOME_SCHEMA`."""
 
