@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import time
@@ -184,7 +185,9 @@ def _build(
     def ended(*, interrupted: bool = False) -> BuildResult:
         seconds, results = time.monotonic() - began, families.in_order()
         done = BuildResult(run_id=run.run_id, families=results, seconds=seconds, interrupted=interrupted)
-        _write_run_results(run, done, TRIAL_RESULTS if scope.is_trial else RUN_RESULTS)
+        # Whoever tries the run again has to know what it did not come to.
+        told = dataclasses.replace(done, families=(*results, *families.not_ended()))
+        _write_run_results(run, told, TRIAL_RESULTS if scope.is_trial else RUN_RESULTS)
         return done
 
     try:
@@ -264,6 +267,11 @@ class _Families:
     def in_order(self) -> tuple[FamilyResult, ...]:
         """Return what came of the families that have ended, in the order of the plan."""
         return tuple(self.results[step.family] for step in self.steps if step.family in self.results)
+
+    def not_ended(self) -> tuple[FamilyResult, ...]:
+        """Return the families of an interrupted build that it has not built, as such that were skipped."""
+        left = (step.family for step in self.steps if step.family not in self.results)
+        return tuple(FamilyResult(family=family, status="skipped") for family in left)
 
     def _build(self, index: int, cancelled: threading.Event) -> None:
         step = self.steps[index]

@@ -197,9 +197,12 @@ def _told_apart(table: pa.Table, keys: Sequence[str], floating: Sequence[bool]) 
 
 def _have_place(groups: pa.Table, keys: pa.Table) -> bool:
     """Tell whether groups of a former version can stand among those of a census, whose keys may have other types."""
+    old = groups.select(keys.column_names)
+    if old.schema.types == keys.schema.types:
+        return True
     try:
-        KeyIndex([keys[key] for key in keys.column_names]).places([groups[key] for key in keys.column_names])
-        groups.select(keys.column_names).cast(keys.schema)
+        KeyIndex(keys.columns).places(old.columns)  # raises where text would become a number
+        old.cast(keys.schema)
     except (KeyTypeDiffers, pa.ArrowInvalid):
         return False
     return True

@@ -78,7 +78,8 @@ def test_the_first_interrupt_cancels_and_nothing_is_left(tmp_path):
     assert [p.name for p in (tmp_path / "store/sales").iterdir()] == [".lock"]
     (results,) = tmp_path.glob("target/runs/*/run_results.json")
     told = json.loads(results.read_text(encoding="utf-8"))
-    assert (told["exit_code"], told["results"]) == (130, [])
+    assert told["exit_code"] == 130
+    assert {result["status"] for result in told["results"]} == {"skipped"}  # for `mf retry`
 
 
 def test_the_second_interrupt_ends_it_at_once_and_nothing_is_left_alive(tmp_path):
