@@ -8,6 +8,7 @@ from typing import Any
 
 from modelfactory.diagnostics import hide
 from modelfactory.plan.estimators import real_where_meant
+from modelfactory.plan.fingerprint import fingerprint
 from modelfactory.plan.meaning import Meaning
 from modelfactory.plan.metrics import DEFAULT_METRICS, Task
 from modelfactory.plan.outcomes import GLOBAL
@@ -37,7 +38,7 @@ def meaning_of(
         sources: what it reads.
         calls: its estimator, pipeline, preprocessing and what it searches as calls, by key.
     """
-    by_path = {known.path: known for known in facts.values()}
+    by_path = _by_path(facts)
     models: dict[str, Any] = {
         "sources": {source.name: _source(source) for source in sources},
         "sql": sql,
@@ -74,6 +75,11 @@ def meaning_of(
         models["evaluate"] = measured
     metadata = {"description": spec.description, "tags": sorted(spec.tags), "owner": spec.owner, "meta": spec.meta}
     return Meaning(models=_told(models), tests=_told(tests), metadata=_told(metadata))
+
+
+def call_fingerprint(call: EstimatorCall, facts: Mapping[str, ClassFacts]) -> str:
+    """Return a hash that calls share which make the same estimator, whether or not they name what is the default."""
+    return fingerprint(_written(call, _by_path(facts)))
 
 
 def without_environment(meaning: Meaning, definition: Mapping[str, Any], environ: Mapping[str, str]) -> Meaning:
@@ -128,6 +134,10 @@ def _hidden(value: Any, shown_as: Mapping[str, str]) -> Any:
         case _:
             shown = hide(str(value), shown_as)
             return value if shown == str(value) else shown
+
+
+def _by_path(facts: Mapping[str, ClassFacts]) -> dict[str, ClassFacts]:
+    return {known.path: known for known in facts.values()}
 
 
 def _search(

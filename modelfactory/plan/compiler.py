@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelfactory.diagnostics import Code, Diagnostic, Related, Severity, did_you_mean, nearest
-from modelfactory.plan.canonical import meaning_of, without_environment
+from modelfactory.plan.canonical import call_fingerprint, meaning_of, without_environment
 from modelfactory.plan.columns import INTERNAL_PREFIX
 from modelfactory.plan.declaring import PREDICTION_RANGE, check_tests, declared_tests
 from modelfactory.plan.estimators import candidates_of, hands_on, linear_solve, written_calls
@@ -528,15 +528,18 @@ class _FamilyCompiler:
             self._mistake(Code.BAD_VALUE, message, ("search",), key=True, help="give fewer values, or fewer parameters")
             return []
         found = candidates_of(self.spec, self.facts)
-        seen: set[str] = set()
+        seen: dict[str, str] = {}  # names and what they make, to names
         for final, candidates in found:
-            twice = next((candidate.name for candidate in candidates if candidate.name in seen), None)
-            names = [candidate.name for candidate in candidates]
-            twice = twice or next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                place = final.grid_path if final.grid else final.path
-                self._mistake(Code.CONFLICT, f"candidate `{twice}` of the search is there twice", place)
-            seen.update(names)
+            mistakes = []
+            for candidate in candidates:
+                name, makes = candidate.name, call_fingerprint(candidate.estimator, self.facts)
+                before = name if name in seen else seen.get(makes)
+                if before is not None:
+                    other = "" if before == name else f", as `{before}` before"
+                    mistakes.append(f"candidate `{name}` of the search is there twice{other}")
+                seen |= {name: name, makes: seen.get(makes, name)}
+            if mistakes:
+                self._mistake(Code.CONFLICT, mistakes[0], final.grid_path if final.grid else final.path)
         return [candidate for _, candidates in found for candidate in candidates]
 
     # Evaluation -------------------------------------------------------------------------------------------------

@@ -106,10 +106,10 @@ def _size(value: Any) -> Any:
 
 
 Count = Annotated[int, Field(ge=1), BeforeValidator(not_bool)]
-Number = Annotated[float, BeforeValidator(not_bool)]
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(not_bool)]
 Written = Annotated[str, Field(min_length=1)]
 WholeShare = Annotated[float, Field(ge=0, le=1), Short(text_like(_PERCENT), _percent)]
-Tolerance = Annotated[float, Field(ge=0), Short(text_like(_PERCENT), _percent)]
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False), Short(text_like(_PERCENT), _percent)]
 Size = Annotated[int, Field(ge=1), Short(text_like(_SIZE), _size)]
 
 
