@@ -20,7 +20,7 @@ from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
 from modelfactory.spark.training import Outcomes
-from modelfactory.store.groups import GROUP_TYPES, counted_texts, metric_quantiles, statuses
+from modelfactory.store.groups import GROUP_TYPES, metric_quantiles, statuses
 from modelfactory.store.manifest import Quantiles
 
 _KIND, _ROW = "_mf_kind", "_mf_row"
@@ -257,12 +257,6 @@ def data_fingerprint(found: CensusTable) -> str:
     digest.update(np.diff(ends).tobytes())
     digest.update(letters[ends[0] : ends[-1]])
     return digest.hexdigest()
-
-
-def choices(groups: pa.Table) -> dict[str, int]:
-    """Return the count of groups by the candidate of a search that their model is, the most frequent first."""
-    counted = counted_texts(groups["chosen"])
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory import __version__
-from modelfactory.commands.accounting import choices, faults, group_table, quantiles, refusal
+from modelfactory.commands.accounting import faults, group_table, quantiles, refusal
 from modelfactory.commands.counting import Censuses, census_of
 from modelfactory.commands.former import standing
 from modelfactory.commands.global_model import fault_of, known_to_any, without_global_model
@@ -33,7 +33,7 @@ from modelfactory.spark.errors import SparkFailed
 from modelfactory.spark.inputs import Input
 from modelfactory.spark.session import slots_of
 from modelfactory.spark.training import GLOBAL_FOLDER, MODELS_FOLDER, Outcomes, Scratch, train_groups
-from modelfactory.store.groups import counted_texts, statuses
+from modelfactory.store.groups import choices, counted_texts, statuses
 from modelfactory.store.manifest import FeatureRecord, Fingerprints, GlobalModelRecord, MeaningRecord, VersionRecord
 from modelfactory.store.versions import Staging, hold_back, next_number, publish_version, stage_version
 
@@ -316,7 +316,7 @@ def _record(
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,
         statuses=statuses(groups["status"]),
-        chosen=choices(groups),
+        chosen=choices(groups["chosen"]),
         rows=pc.sum(groups["n_rows"]).as_py() or 0,
         rows_without_label=work.rows_without_label,
         metrics=quantiles(step, groups, "metrics"),

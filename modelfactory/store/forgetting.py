@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from modelfactory.diagnostics import Code, InputError, StoreLocked, counted, did_you_mean, input_error
 from modelfactory.plan.outcomes import rows_of_digest
 from modelfactory.store.candidates import CANDIDATE, Candidate, candidate_of, write_candidate
-from modelfactory.store.groups import metric_quantiles, opened, read_groups, statuses
+from modelfactory.store.groups import choices, metric_quantiles, opened, read_groups, statuses
 from modelfactory.store.history import manifests_of, named_folders, published, replace_manifest
 from modelfactory.store.holding import Hold, overtaken
 from modelfactory.store.keys import KeyTypeDiffers, key_texts, rows_with, typed
@@ -457,6 +457,7 @@ class _Removal:
                 "files": files,
                 "statuses": statuses(groups["status"]),
                 "served": None if version.served is None else len(groups) - groups["model_version"].null_count,
+                "chosen": choices(groups["chosen"]) if version.chosen else {},
                 "rows": version.rows - holding.n_rows,
                 "rows_without_label": version.rows_without_label - holding.without_label,
                 "metrics": metric_quantiles(groups, "metrics", version.metrics),
