@@ -21,7 +21,7 @@ from modelfactory.plan.outcomes import GLOBAL, GROUP_HASH, OUTCOME
 from modelfactory.plan.schedule import GLOBAL_GROUP, Census, GlobalFit, Schedule
 from modelfactory.plan.steps import Contest, FitStep, TrainStep, quoted
 from modelfactory.spark.census import CensusTable
-from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason
+from modelfactory.spark.errors import SPARK_ERRORS, SparkFailed, lost_worker, reason, worker_reason
 from modelfactory.spark.inputs import GROUP, INEXACT, LABEL, ROW, Input, literal
 from modelfactory.spark.progress import watched
 from modelfactory.training.schema import CHAMPION_COLUMNS, MODEL_FIELDS, OUTCOME_DDL, OUTCOME_SCHEMA
@@ -149,7 +149,8 @@ def train_groups(
                 # Where Spark tries a task once only, or forgets its attempts with a stage: once more with care.
                 write(placed, isolated=True)
     except SPARK_ERRORS as error:
-        raise SparkFailed(reason(error)) from error
+        said = worker_reason(error) if empty else None
+        raise SparkFailed(said or reason(error)) from error
     return _read_outcomes(staging)
 
 

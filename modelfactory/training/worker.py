@@ -64,7 +64,9 @@ def check_batches(step: FitStep, batches: Iterable[pa.RecordBatch]) -> Iterator[
     Yields:
         One batch of `OUTCOME_SCHEMA` without rows.
     """
-    _Fitter(step)
+    for contender in make_contenders(step):
+        if contender.error is not None:
+            raise contender.error
     for batch in batches:
         read_chunk(step, pa.Table.from_batches([batch]))
     yield outcome_batch([])
