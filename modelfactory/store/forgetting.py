@@ -458,7 +458,6 @@ class _Removal:
                 "statuses": statuses(groups["status"]),
                 "chosen": choices(groups),
                 "served": None if version.served is None else len(groups) - groups["model_version"].null_count,
-                "chosen": choices(groups["chosen"]) if version.chosen else {},
                 "rows": version.rows - holding.n_rows,
                 "rows_without_label": version.rows_without_label - holding.without_label,
                 "metrics": metric_quantiles(groups, "metrics", version.metrics),

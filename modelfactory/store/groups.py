@@ -115,11 +115,6 @@ def counted_texts(column: pa.ChunkedArray) -> dict[str, int]:
     return {row["values"]: row["counts"] for row in counts}
 
 
-def choices(chosen: pa.ChunkedArray) -> dict[str, int]:
-    """Return the count of groups by the candidate of a search that their model is, the most frequent first."""
-    return dict(sorted(counted_texts(chosen).items(), key=lambda item: (-item[1], item[0])))
-
-
 def metric_quantiles(groups: pa.Table, name: str, metrics: Iterable[str]) -> dict[str, Quantiles]:
     """Return the distribution over groups of metrics, in their order; of those that a group has and that are finite.
 
