@@ -319,7 +319,7 @@ def _record(
         model_versions=trained.model_versions,
         served=len(groups) - groups["model_version"].null_count,
         statuses=statuses(groups["status"]),
-        chosen=choices(groups["chosen"]),
+        chosen=choices(groups),
         rows=pc.sum(groups["n_rows"]).as_py() or 0,
         rows_without_label=work.rows_without_label,
         metrics=quantiles(step, groups, "metrics"),
