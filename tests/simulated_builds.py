@@ -175,7 +175,7 @@ class Simulated:
             names = [n for n in [*OUTCOME_SCHEMA.names, "sha256"] if n not in ("model", "format", "_mf_fitted")]
             return {name: outcomes[name] for name in names}
 
-        self._patch.setattr(train, "census_of", lambda *_: found)
+        self._patch.setattr(train, "census_of", lambda *_, **__: found)
         self._patch.setattr(train, "slots_of", lambda _: 2)
         self._patch.setattr(train, "train_groups", train_groups)
         # Digests of rows of different groups do not add up here.
