@@ -229,6 +229,7 @@ def test_every_kind_of_origin_in_yaml(tmp_path: Path) -> None:
         "evaluate.by_time.last": [0.2, "built-in"],
         "evaluate.refit": [False, "built-in"],
         "persistence": ["pickle", "built-in"],
+        "search": [None, "built-in"],
         "evaluate.metrics[0]": ["rmse", "built-in"],
         "evaluate.metrics[1]": ["mae", "built-in"],
         "evaluate.metrics[2]": ["r2", "built-in"],
@@ -610,4 +611,27 @@ def test_the_table_puts_together_what_belongs_together(project: Path) -> None:
     assert ["sources.s"] in rows
     assert ["", "path", "${env:PLACE}/rows.csv", f"sources/s{suffix}:3"] in rows
     assert ["", "via environment PLACE"] in rows
-    assert ["not set", "weight, retrain_on, fallback, tests", "built-in default"] in rows
+    assert ["not set", "weight, search, retrain_on, fallback, tests", "built-in default"] in rows
+
+
+def test_every_value_of_a_search_has_its_place(tmp_path: Path) -> None:
+    search = """\
+  search:
+    params: {alpha: [0.1, 1]}
+    estimators:
+    - Lasso
+    - {class: RandomForestRegressor, params: {n_estimators: 5}, search: {max_depth: [2, null]}}
+"""
+    found = resolved(write_project(tmp_path, one_family(FAMILY + search)))
+    file = "family families/f.yml"
+    assert {path: line(row) for path, row in found.items() if path.startswith("search") and "params" not in path} == {
+        "search.estimators[0].class": ["Lasso", f"{file}:11:7"],
+        "search.estimators[1].class": ["RandomForestRegressor", f"{file}:12:15"],
+        "search.estimators[1].search.max_depth[0]": [2, f"{file}:12:86"],
+        "search.estimators[1].search.max_depth[1]": [None, f"{file}:12:89"],
+        "search.folds": [5, "built-in"],
+        "search.metric": ["rmse", "built-in"],
+    }
+    assert line(found["search.params.alpha[1]"]) == [1, f"{file}:9:27"]
+    assert line(found["search.estimators[1].params.n_estimators"]) == [5, f"{file}:12:60"]
+    assert line(found["search.estimators[1].params.random_state"]) == [None, "scikit-learn", "seed seed"]
