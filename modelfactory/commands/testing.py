@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelfactory.commands.events import document_of
+from modelfactory.commands.events import document_of, json_value
 from modelfactory.commands.report import JudgedFamily, Judgement, Reporter, held_back
 from modelfactory.commands.workspace import Workspace
-from modelfactory.diagnostics import Code, Diagnostic, InputError
-from modelfactory.plan.steps import TrainStep
+from modelfactory.diagnostics import Code, Diagnostic, InputError, hide
+from modelfactory.plan.steps import DeclaredTest, TrainStep
+from modelfactory.project.variables import resolve_environment
 from modelfactory.store.groups import read_groups, with_all_columns
 from modelfactory.store.history import version_of
 from modelfactory.store.manifest import Manifest, VersionRecord
@@ -45,8 +48,7 @@ def judge_candidate(
     former = before.versions if before else []
     manifest = Manifest(family=step.family, current=record.number, versions=[*former, record])
     current = before.version() if before else None
-    tested = _tested(workspace, step, manifest, record, groups=groups, previous=current, anew=False)
-    return tuple(run_tests(tested))
+    return _run(workspace, _tested(workspace, step, manifest, record, groups=groups, previous=current, anew=False))
 
 
 def failure(step: TrainStep, tests: tuple[TestResult, ...]) -> Diagnostic | None:
@@ -105,8 +107,19 @@ def _judged(workspace: Workspace, step: TrainStep, number: int | None) -> Judged
         previous=former[-1] if former else None,
         anew=True,
     )
-    results = tuple(run_tests(tested))
+    results = _run(workspace, tested)
     return JudgedFamily(family=step.family, version=record.number, tests=results, seconds=time.monotonic() - began)
+
+
+def _run(workspace: Workspace, tested: Tested) -> tuple[TestResult, ...]:
+    """Run tests; what they say holds no value of the environment."""
+    shown_as = workspace.project.shown_as
+    return tuple(
+        dataclasses.replace(
+            result, message=hide(result.message, shown_as), failing=tuple(json_value(result.failing, shown_as))
+        )
+        for result in run_tests(tested)
+    )
 
 
 def _tested(
@@ -145,7 +158,7 @@ def _tested(
         return _groups_of(workspace, step, previous)
 
     return Tested(
-        tests=step.tests,
+        tests=tuple(_with_environment(test, workspace.environ) for test in step.tests),
         groups=groups,
         record=record,
         open_models=open_models,
@@ -159,6 +172,14 @@ def _tested(
 def _groups_of(workspace: Workspace, step: TrainStep, version: VersionRecord) -> pa.Table:
     """Read a group table; queries may name the columns that those of earlier releases do not have."""
     return with_all_columns(read_groups(workspace.store.files(step.family, version, "groups")), version.group_by)
+
+
+def _with_environment(test: DeclaredTest, environ: Mapping[str, str]) -> DeclaredTest:
+    """Put the environment's values into the query of a test."""
+    if test.kind != "sql":
+        return test
+    query = resolve_environment(test["query"], environ)
+    return dataclasses.replace(test, parameters=(("query", query),))
 
 
 def judgement_document(judgement: Judgement) -> dict[str, Any]:
@@ -186,10 +207,13 @@ def check_queries(workspace: Workspace) -> None:
         InputError: with each that cannot.
     """
     mistakes = [
-        family.diagnostic(Code.BAD_VALUE, f"cannot run the query: {wrong}", ("tests", index, "sql", "query"))
+        family.diagnostic(Code.BAD_VALUE, f"cannot run the query: {wrong}", ("tests", index, "sql", "query")).hiding(
+            workspace.project.shown_as
+        )
         for family in workspace.families
         for index, test in enumerate(family.spec.tests)
-        if test.kind == "sql" and (wrong := _wrong_query(test.parameters.query)) is not None
+        if test.kind == "sql"
+        and (wrong := _wrong_query(resolve_environment(test.parameters.query, workspace.environ))) is not None
     ]
     if mistakes:
         raise InputError(*mistakes)

@@ -1,8 +1,8 @@
 """Replace `${var:NAME}` and `${env:NAME}` in the values of a document.
 
 Variables are replaced at once. Environment values are replaced at once too, except in texts that go to Spark
-as they are (a source's path and options, `where`): those keep the reference until the moment they are used, so
-that a password never enters a plan, a manifest or a message.
+or to a database as they are (a source's path and options, `where`, the query of a test): those keep the reference until
+the moment they are used, so that a password never enters a plan, a manifest or a message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"\$\{(var|env):([A-Za-z_][A-Za-z0-9_.-]*)(?::-([^}]*))?
 _CALL = re.compile(r"""\bvar\s*\(\s*(?:["']([^"']*)["']\s*[,)])?""")
 _FAMILY = r"(?:families/\d+/|defaults/|)"  # of a family, a project's defaults, a folder's defaults
 _JINJA = re.compile(rf"{_FAMILY}sql")
-_LATE = re.compile(rf"{_FAMILY}where|sources/\d+/(?:path|table|format|options/.*)")
+_LATE = re.compile(rf"{_FAMILY}(?:where|tests/\d+/sql/query)|sources/\d+/(?:path|table|format|options/.*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,3 +161,23 @@ def test_a_query_may_name_columns_that_older_versions_do_not_have(tmp_path: Path
     found = mf_test(folder)
     assert "1 of 1 PASS sql" in found.stderr
     assert found.exit_code == 0
+
+
+def test_a_query_may_hold_a_secret_that_nothing_tells(tmp_path: Path) -> None:
+    queries = (
+        "select '${env:TOKEN}' as token",
+        "select ${env:TOKEN} from groups",
+        "select k from groups where k = 'd'",
+    )
+    listed = ", ".join(f'{{sql: {{query: "{query}"}}}}' for query in queries)
+    folder = project(tmp_path, f=f"[{listed}]")
+    publish(folder / "store", "f", KEYS, with_one_that_failed())
+    arguments = ["test", "--project-dir", str(folder), "--output", "json"]
+    found = CliRunner().invoke(app, arguments, env={**_cache(), "TOKEN": "hunter2"})
+    tests = json.loads(found.stdout)["families"][0]["tests"]
+    assert [test["status"] for test in tests] == ["fail", "error", "fail"]
+    assert [test["failing"] for test in tests] == [[{"token": "${env:TOKEN}"}], [], [{"k": "d"}]]
+    assert "hunter2" not in found.output
+    compiled = CliRunner().invoke(app, ["compile", "--project-dir", str(folder)], env={**_cache(), "TOKEN": "hunter2"})
+    assert "query select '${env:TOKEN}' as token" in " ".join(compiled.stdout.split())
+    assert "hunter2" not in (folder / "target/compiled/f.json").read_text(encoding="utf-8")

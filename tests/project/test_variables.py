@@ -75,6 +75,8 @@ PLACES = [
     ("where", lambda text: {"defaults": {"where": text}}),
     ("path", lambda text: {"sources": [{"path": text}]}),
     ("table", lambda text: {"sources": [{"table": text}]}),
+    ("query", lambda text: {"families": [{"tests": [{"sql": {"query": text}}]}]}),
+    ("query", lambda text: {"tests": [{"sql": {"query": text}}]}),
     ("password", lambda text: {"sources": [{"options": {"password": text}}]}),
 ]
 
@@ -92,7 +94,7 @@ def test_sql_is_left_to_jinja(wrap: Callable[[str], Any]) -> None:
 
 
 @pytest.mark.parametrize(("key", "wrap"), PLACES)
-def test_the_environment_enters_texts_for_spark_only_when_they_are_used(key: str, wrap: Callable[[str], Any]) -> None:
+def test_the_environment_enters_such_texts_only_when_they_are_used(key: str, wrap: Callable[[str], Any]) -> None:
     data, unknown = substitute(wrap("${var:n}/${env:USER}/${env:NO:-x}"), VARIABLES, ENVIRON)
     assert unknown == []
     assert innermost(data) == "30/${env:USER}/${env:NO:-x}"
@@ -100,7 +102,7 @@ def test_the_environment_enters_texts_for_spark_only_when_they_are_used(key: str
 
 
 @pytest.mark.parametrize(("key", "wrap"), PLACES)
-def test_what_is_missing_for_spark_is_reported_at_once(key: str, wrap: Callable[[str], Any]) -> None:
+def test_what_is_missing_for_them_is_reported_at_once(key: str, wrap: Callable[[str], Any]) -> None:
     _, unknown = substitute(wrap("${env:NOPE}"), {}, {})
     assert [(u.name, u.path[-1]) for u in unknown] == [("NOPE", key)]
 
