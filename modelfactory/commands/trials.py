@@ -16,8 +16,8 @@ from modelfactory.store.candidates import CANDIDATE
 from modelfactory.store.leftovers import STAGING
 from modelfactory.store.store import MANIFEST, Store
 
-SAMPLE, EMPTY = "build-sample", "build-empty"
-"""Folders of a store; no family can be called so."""
+SAMPLE, EMPTY = "build-sample", "build-empty-"
+"""Folder of a store for samples, and how those begin that have no rows in them; no family can be called so."""
 _DEAD_AFTER = timedelta(days=1)
 
 
@@ -31,7 +31,7 @@ def with_trial_store(workspace: Workspace, scope: Scope, run_id: str) -> Workspa
     """
     if not scope.is_trial:
         return workspace
-    folder = f"{EMPTY}/{run_id}" if scope.empty else SAMPLE
+    folder = f"{EMPTY}{run_id}" if scope.empty else SAMPLE
     return dataclasses.replace(workspace, trial=_below(workspace.published, folder))
 
 
@@ -68,14 +68,14 @@ def trial(workspace: Workspace, scope: Scope, run: Run) -> Iterator[Workspace]:
         yield there
         return
     dead = datetime.now(UTC) - _DEAD_AFTER
-    for name in place.folders(EMPTY):
-        moment = run_moment(name)
+    for name in place.folders(""):
+        moment = run_moment(name.removeprefix(EMPTY)) if name.startswith(EMPTY) else None
         if moment is not None and moment < dead:
-            place.remove(f"{EMPTY}/{name}")
+            place.remove(name)
     try:
         yield there
     finally:
-        place.remove(f"{EMPTY}/{run.run_id}")
+        place.remove(f"{EMPTY}{run.run_id}")
 
 
 def _below(store: Store, folder: str) -> Store:

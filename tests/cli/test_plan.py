@@ -59,6 +59,24 @@ def test_what_is_no_plan_is_one_message(folder: Path, content: str | None, said:
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("more", [("--select", "f"), ("--exclude", "f"), ("--dry-run",)])
+@pytest.mark.parametrize(
+    "more", [("--select", "f"), ("--exclude", "f"), ("--dry-run",), ("--sample", "rows=1"), ("--empty",)]
+)
 def test_a_plan_has_its_own_families(folder: Path, more: tuple[str, ...]) -> None:
     assert mf(folder, "build", "--plan", "x.json", *more).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--sample", "groups=0"), "cannot read `--sample groups=0`: `groups` is to be a whole number above zero"),
+        (("--sample", "twenty"), "`twenty` is neither `groups=…` nor `rows=…`"),
+        (("--sample", "rows=5", "--empty"), "three ways to try"),
+        (("--empty", "--dry-run"), "three ways to try"),
+    ],
+)
+def test_a_trial_that_makes_no_sense_starts_nothing(folder: Path, options: tuple[str, ...], said: str) -> None:
+    result = mf(folder, "build", *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+    assert not (folder / "target").exists()

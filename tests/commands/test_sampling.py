@@ -151,7 +151,7 @@ def test_a_trial_is_a_folder_of_the_store_wherever_that_is(tmp_path: Path, root:
     assert there.store.root == f"{root.rstrip('/')}/{SAMPLE}"
     assert there.store_with("f") == there.store
     assert there.store_with("another").root == workspace.published.root
-    assert with_trial_store(workspace, Scope(empty=True), "run").store.root == f"{root.rstrip('/')}/{EMPTY}/run"
+    assert with_trial_store(workspace, Scope(empty=True), "run").store.root == f"{root.rstrip('/')}/{EMPTY}run"
     assert with_trial_store(workspace, Scope(), "run") is workspace
 
 
@@ -179,7 +179,7 @@ def test_what_was_built_on_no_rows_is_gone_and_so_is_what_died_long_ago(tmp_path
     workspace = workspace_of(write_project(tmp_path, ONE_ROW))
     store = workspace.published
     for name in ("20200101T000000-abcdef", "20990101T000000-abcdef", "no run"):
-        publish(Store(tmp_path / "store" / EMPTY / name), 1)
+        publish(Store(tmp_path / f"store/{EMPTY}{name}"), 1)
 
     def interrupted() -> None:
         with trial(workspace, Scope(empty=True), start_run(tmp_path)) as there:
@@ -188,5 +188,5 @@ def test_what_was_built_on_no_rows_is_gone_and_so_is_what_died_long_ago(tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert store.place.folders(EMPTY) == ["20990101T000000-abcdef", "no run"]
+    assert store.place.folders("") == [f"{EMPTY}20990101T000000-abcdef", f"{EMPTY}no run"]
     assert verify_store(store).leftovers == ()

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from support import RecordingReporter, workspace_of, write_project
 
+from modelfactory import open_store
 from modelfactory.commands.build import build
 from modelfactory.commands.inspect import list_families, list_groups
 from modelfactory.commands.report import BuildResult
-from modelfactory.commands.scope import Scope
+from modelfactory.commands.scope import Sample, Scope
 from modelfactory.spark import training
 from modelfactory.store.store import Store
 from modelfactory.store.verifying import verify_store
@@ -132,3 +133,16 @@ def test_a_build_that_fails_leaves_nothing(
     assert (failed.status, failed.exit_code) == ("error", 1)
     assert remote.manifest("f") is None
     assert verify_store(remote).leftovers == ()
+
+
+def test_a_sample_has_a_folder_of_its_own_and_a_build_on_no_rows_leaves_none(
+    spark: Any, project: Path, remote: Store
+) -> None:
+    for scope in (Scope(empty=True), Scope(sample=Sample(groups=2))):
+        workspace = workspace_of(project, "f")
+        (family,) = build(workspace, RecordingReporter(), session=spark, scope=scope).families
+        assert (family.status, family.version) == ("success", None), family.diagnostics
+    assert remote.manifest("f") is None
+    assert remote.place.folders("") == ["build-sample"]
+    tried = open_store(f"{remote.root}/build-sample").family("f")
+    assert [type(model).__name__ for _, model in tried.models()] == ["Ridge"] * 2

@@ -151,7 +151,7 @@ def test_everything_runs_on_no_rows_and_leaves_nothing(spark: Any, tmp_path: Pat
         ("kinds", "success", None, "empty"),  # which reads the groups of the other
     ]
     assert (result.exit_code, files(folder / "store")) == (0, {})
-    assert not (folder / "store/build-empty").exists()
+    assert not (folder / "store").exists()
     assert last_results(folder) is None
     assert {key: spark.conf.get(key, None) for key in before} == before
 
