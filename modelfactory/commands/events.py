@@ -204,6 +204,7 @@ class Events:
                 family=result.family,
                 status=result.status,
                 version=result.version,
+                trial=result.trial,
                 seconds=round(result.seconds, 3),
                 groups=dict(result.statuses),
                 exit_code=result.exit_code,
