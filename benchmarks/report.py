@@ -48,12 +48,12 @@ class Result:
 
 def write_report(
     results: Mapping[str, list[Result]],
-    scoring: Sequence[str],
+    apart: Sequence[str],
     commands: Sequence[Timing],
     starts: Sequence[Timing],
     file: Path,
 ) -> None:
-    """Write the Markdown, and beside it the picture if there is something to draw."""
+    """Write the Markdown, with what is measured apart, and beside it the picture if there is something to draw."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = _heading()
     if _draw(results, file.with_suffix(".svg")):
@@ -61,7 +61,7 @@ def write_report(
     for name, rows in results.items():
         lines += _workload(name, rows)
     lines += _growth(results)
-    lines += scoring
+    lines += apart
     lines += _timings("Light commands", "dbt, s", commands)
     lines += _timings("Start", "script, s", starts)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

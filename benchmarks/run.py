@@ -14,9 +14,13 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from census import CENSUS, census_workload
+from census import report as census_report
 from commands import MF, command_timings, start_timings
 from processes import run_watched
 from report import Result, write_report
+from reuse import REUSE, reuse_workload
+from reuse import report as reuse_report
 from scoring import LOAD, SCORE, load_workload, score_workload
 from scoring import report as scoring_report
 from stages import logging_to, training_stage
@@ -65,7 +69,7 @@ def run_peer(peer: str, workload: Workload, data: Path, out: Path) -> Result:
 
 def main() -> None:
     """Run what is named, or all."""
-    known = [*WORKLOADS, SCORE, LOAD, COMMANDS, START]
+    known = [*WORKLOADS, CENSUS, REUSE, SCORE, LOAD, COMMANDS, START]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     names = parser.parse_args().names
@@ -82,9 +86,12 @@ def main() -> None:
                 results[name] = _run(WORKLOADS[name], folder / name, environment)
         commands = command_timings(folder / COMMANDS) if COMMANDS in chosen else []
         starts = start_timings(folder / START, folder / "cache") if START in chosen else []
+        counted = census_workload(folder / CENSUS, environment) if CENSUS in chosen else []
+        rebuilt = reuse_workload(folder / REUSE, environment) if REUSE in chosen else []
         scored = score_workload(folder / SCORE, environment) if SCORE in chosen else []
         loads = load_workload(folder / LOAD, environment) if LOAD in chosen else None
-    write_report(results, scoring_report(scored, loads), commands, starts, PART if names else WHOLE)
+    apart = [*census_report(counted), *reuse_report(rebuilt), *scoring_report(scored, loads)]
+    write_report(results, apart, commands, starts, PART if names else WHOLE)
     print(f"wrote {PART if names else WHOLE}", file=sys.stderr)
 
 

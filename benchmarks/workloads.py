@@ -28,6 +28,7 @@ class Workload:
         sizes: rows of each group; None for the project of the flights.
         estimator: class name of the estimator.
         params: its parameters.
+        features: how many numbers a row has besides group and label.
     """
 
     name: str
@@ -36,9 +37,11 @@ class Workload:
     sizes: np.ndarray | None = None
     estimator: str = "LinearRegression"
     params: dict[str, object] | None = None
+    features: int = FEATURES
 
 
-def _equal(groups: int, rows: int) -> np.ndarray:
+def equal_sizes(groups: int, rows: int) -> np.ndarray:
+    """Return the rows of groups of one size."""
     return np.full(groups, rows)
 
 
@@ -55,19 +58,19 @@ WORKLOADS = {
         Workload(
             name="linear_20k",
             title="20,000 groups × 50 rows × 5 features, LinearRegression",
-            sizes=_equal(20_000, 50),
+            sizes=equal_sizes(20_000, 50),
             peers=ALL_PEERS,
         ),
         Workload(
             name="linear_100k",
             title="100,000 groups × 30 rows × 5 features, LinearRegression",
-            sizes=_equal(100_000, 30),
+            sizes=equal_sizes(100_000, 30),
             peers=ALL_PEERS,
         ),
         Workload(
             name="forest_2k",
             title="2,000 groups × 200 rows × 5 features, RandomForestRegressor of 20 trees",
-            sizes=_equal(2_000, 200),
+            sizes=equal_sizes(2_000, 200),
             estimator="RandomForestRegressor",
             params={"n_estimators": 20},
             peers=ALL_PEERS,
@@ -85,12 +88,12 @@ WORKLOADS = {
             title="The project flights: 336,776 rows, six families of 16 to 4,044 groups, two at a time",
             peers=("flights_by_hand",),
         ),
-        Workload(name="linear_1k", title="1,000 groups × 30 rows", sizes=_equal(1_000, 30)),
-        Workload(name="linear_10k", title="10,000 groups × 30 rows", sizes=_equal(10_000, 30)),
+        Workload(name="linear_1k", title="1,000 groups × 30 rows", sizes=equal_sizes(1_000, 30)),
+        Workload(name="linear_10k", title="10,000 groups × 30 rows", sizes=equal_sizes(10_000, 30)),
         Workload(
             name="linear_1m",
             title="1,000,000 groups × 30 rows × 5 features, LinearRegression",
-            sizes=_equal(1_000_000, 30),
+            sizes=equal_sizes(1_000_000, 30),
         ),
     )
 }
@@ -104,12 +107,12 @@ def write_project(workload: Workload, folder: Path) -> Path:
     data = folder / "data" / "rows.parquet"
     if not data.exists():
         data.parent.mkdir(parents=True, exist_ok=True)
-        _write_rows(workload.sizes, data)
+        _write_rows(workload.sizes, workload.features, data)
     family = {
         "name": "models",
         "group_by": ["g"],
         "source": "rows",
-        "features": [f"x{i}" for i in range(FEATURES)],
+        "features": [f"x{i}" for i in range(workload.features)],
         "label": "y",
         "estimator": {"class": workload.estimator, "params": workload.params or {}},
         "evaluate": {"holdout": 0.2, "metrics": ["rmse", "mae", "r2"]},
@@ -133,18 +136,18 @@ def write_files(folder: Path, documents: dict[str, object]) -> None:
         file.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
 
 
-def _write_rows(sizes: np.ndarray, file: Path) -> None:
+def _write_rows(sizes: np.ndarray, features: int, file: Path) -> None:
     """Write rows in random order, as they come from the world."""
     rng = np.random.default_rng(0)
     keys = np.repeat(np.arange(len(sizes)), sizes)
     rng.shuffle(keys)
-    names = [f"x{i}" for i in range(FEATURES)]
+    names = [f"x{i}" for i in range(features)]
     schema = pa.schema([("g", pa.int64()), *((name, pa.float64()) for name in names), ("y", pa.float64())])
     draft = file.with_suffix(".tmp")
     with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
         for start in range(0, len(keys), CHUNK_ROWS):
             part = keys[start : start + CHUNK_ROWS]
-            x = rng.normal(size=(FEATURES, len(part)))
+            x = rng.normal(size=(features, len(part)))
             y = (x * (1 + part % 7)).sum(axis=0) + rng.normal(size=len(part))
             writer.write_table(pa.table([part, *x, y], schema=schema))
     draft.rename(file)

@@ -86,7 +86,9 @@ def train_family(
         reporter.note(f"family {step.family}: a sample of {len(found.census.group):,} out of {n_groups:,} groups")
     work = work_of(store, step, table, found, run.libraries, slots=slots, scope=scope, packages=packages)
     if work.nothing_to_do:
-        return _as_it_stands(step, work, clock)
+        stands = _as_it_stands(step, work, clock)
+        reporter.timings(clock.parts, step.family)
+        return stands
     reporter.family_scheduled(step.family, len(work.found.census.group), int(work.schedule.to_train.sum()))
     go_on()
     with store.locked(step.family, run_id=run.run_id) as hold:
