@@ -633,5 +633,5 @@ def test_every_value_of_a_search_has_its_place(tmp_path: Path) -> None:
         "search.metric": ["rmse", "built-in"],
     }
     assert line(found["search.params.alpha[1]"]) == [1, f"{file}:9:27"]
-    assert line(found["search.estimators[1].params.n_estimators"]) == [5, f"{file}:12:60"]
+    assert line(found["search.estimators[1].params.n_estimators"]) == [5, f"{file}:12:61"]
     assert line(found["search.estimators[1].params.random_state"]) == [None, "scikit-learn", "seed seed"]

@@ -256,7 +256,7 @@ def test_of_equals_of_one_cost_the_first_wins() -> None:
 CANDIDATES = [*RIDGES, TREES[1], FOREST]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     order=st.permutations(CANDIDATES),
     rows=st.permutations(range(24)),
