@@ -52,6 +52,7 @@ def table(groups: Sequence[Group], kind: pa.DataType | None = None) -> pa.Table:
     rows = [
         {
             "status": status,
+            "model_version": 1 if status in ("trained", "reused") else None,
             "n_rows": n,
             "metrics": list(metrics.items()),
             "data_digest": digest,

@@ -32,7 +32,7 @@ def test_without_a_census_it_tells_what_the_definitions_tell(folder: Path) -> No
     result = mf(folder, "plan", "--no-census", "--out", str(folder / "plan.json"), "--detailed-exitcode")
     assert result.exit_code == 3
     assert "+ f  v1  never built" in result.stdout
-    assert "Plan: 1 to create, 0 to retrain, 0 unchanged." in result.stdout
+    assert "Plan: 1 to create, 0 to update, 0 to reuse as they stand." in result.stdout
     document = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     assert document["schema"] == 1
     assert document["families"][0]["fingerprints"]["data"] == ""
