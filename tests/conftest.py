@@ -7,9 +7,9 @@ import logging
 import os
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,6 +31,29 @@ _BUCKETS = itertools.count()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--update-snapshots`, which writes the snapshots of plans and of diagnostics anew."""
     parser.addoption("--update-snapshots", action="store_true", help="write plan texts and diagnostics anew")
+
+
+_FIXED = ("sklearn.", "spark_estimators.", "faulty_estimators.", "fitted_estimators.")
+"""Modules whose classes are the same in all tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_once() -> Iterator[None]:
+    """Ask what a class takes once in a process: another Python with scikit-learn takes seconds to start."""
+    from modelfactory.commands import catalog
+
+    ask = catalog._ask
+    known: dict[str, Any] = {}
+
+    def remembered(names: Mapping[str, str]) -> dict[str, Any]:
+        new = {name: path for name, path in names.items() if path not in known}
+        answered = ask(new) if new else {}
+        known.update({new[name]: facts for name, facts in answered.items() if new[name].startswith(_FIXED)})
+        return {name: answered[name] if name in answered else known[path] for name, path in names.items()}
+
+    catalog._ask = remembered
+    yield
+    catalog._ask = ask
 
 
 @pytest.fixture(scope="session")
