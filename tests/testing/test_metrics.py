@@ -150,7 +150,8 @@ class TestMetric:
     @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.sampled_from([10, 25, 75, 90]))
     def test_percentiles_are_those_of_numpy(self, values, percent):
         limit = float(np.percentile(values, percent))
-        parameters = {"name": "rmse", "stat": f"p{percent}", "min": limit, "max": limit}
+        room = 1e-9 * max(map(abs, values))  # NumPy interpolates in another order
+        parameters = {"name": "rmse", "stat": f"p{percent}", "min": limit - room, "max": limit + room}
         assert judged(table(trained(*values)), "metric", **parameters).status == "pass"
 
 
