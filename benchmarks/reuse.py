@@ -72,7 +72,8 @@ def report(found: list[Rebuilt]) -> list[str]:
 
 def _built(build: str, project: Path, environment: Mapping[str, str]) -> Rebuilt:
     done = run_watched([*MF, "build", "--quiet", "--project-dir", str(project)], environment)
-    log = [json.loads(line) for line in (project / "target" / "logs" / "mf.log").read_text().splitlines()]
+    lines = (project / "target" / "logs" / "mf.log").read_text().splitlines()
+    log = [json.loads(line) for line in reversed(lines)]  # it has the builds of before, too
     parts = next(event for event in log if event["event"] == "timings" and event["family"])
     ended = next(event for event in log if event["event"] == "family_finished")
     found = Rebuilt(
