@@ -187,7 +187,7 @@ def _build(
         done = BuildResult(run_id=run.run_id, families=results, seconds=seconds, interrupted=interrupted)
         # Whoever tries the run again has to know what it did not come to.
         told = dataclasses.replace(done, families=(*results, *families.not_ended()))
-        _write_run_results(run, told, TRIAL_RESULTS if scope.is_trial else RUN_RESULTS)
+        write_run_results(run, told, TRIAL_RESULTS if scope.is_trial else RUN_RESULTS)
         return done
 
     try:
@@ -387,7 +387,14 @@ def _check_unlocked(workspace: Workspace) -> None:
         raise StoreLocked(*held)
 
 
-def _write_run_results(run: Run, result: BuildResult, name: str) -> None:
+def write_run_results(run: Run, result: BuildResult, name: str = RUN_RESULTS) -> None:
+    """Write what came of a run among its artefacts.
+
+    Args:
+        run: the run.
+        result: what came of each family.
+        name: of the file; a trial writes to another than a build.
+    """
     run.artefacts.mkdir(parents=True, exist_ok=True)
     results = [
         {

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from modelfactory.cli.app import app
 from modelfactory.commands import selecting
-from modelfactory.commands.build import _write_run_results
+from modelfactory.commands.build import write_run_results
 from modelfactory.commands.report import BuildResult, FamilyResult
 from modelfactory.commands.run import start_run
 
@@ -178,7 +178,7 @@ def test_groups_are_of_one_family(mf: Runner) -> None:
 
 def write_run(folder: Path, run_id: str, *results: FamilyResult) -> None:
     run = dataclasses.replace(start_run(folder), run_id=run_id, artefacts=folder / "target" / "runs" / run_id)
-    _write_run_results(run, BuildResult(run_id=run_id, families=results, seconds=1.0))
+    write_run_results(run, BuildResult(run_id=run_id, families=results, seconds=1.0))
 
 
 def test_results_are_those_of_the_last_run(mf: Runner, folder: Path) -> None:

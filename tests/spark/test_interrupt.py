@@ -133,7 +133,7 @@ def test_an_interrupt_waits_for_the_work_to_end():
     assert ended == [True]
 
 
-@pytest.mark.parametrize("station", ["schedule_groups", "group_table"])
+@pytest.mark.parametrize("station", ["work_of", "group_table"])
 def test_what_is_not_published_when_the_interrupt_comes_never_is(spark, tmp_path, monkeypatch, station):
     folder = write_project(tmp_path, {**ONE_ROW, "rows.csv": "k,x,y\na,1,2\na,2,3\nb,3,4\n"})
     (folder / "sources/s.yml").write_text(
