@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 _INTERVAL = 0.5
 
@@ -46,6 +48,12 @@ def run_watched(command: Sequence[str], environment: Mapping[str, str] | None = 
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}\nexit code {process.returncode}\n{stderr[-4000:]}")
     return watched
+
+
+def last_events(project: Path) -> dict[str, dict[str, Any]]:
+    """Return the last event of each kind that a command of `mf` has told of a project."""
+    lines = (project / "target" / "logs" / "mf.log").read_text(encoding="utf-8").splitlines()
+    return {event["event"]: event for event in map(json.loads, lines)}
 
 
 def _watch(root: int, peak: dict[str, int], stop: threading.Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from commands import MF
-from processes import run_watched
+from processes import last_events, run_watched
 from workloads import WORKLOADS, write_project
 
 REUSE = "reuse"
@@ -72,10 +71,8 @@ def report(found: list[Rebuilt]) -> list[str]:
 
 def _built(build: str, project: Path, environment: Mapping[str, str]) -> Rebuilt:
     done = run_watched([*MF, "build", "--quiet", "--project-dir", str(project)], environment)
-    lines = (project / "target" / "logs" / "mf.log").read_text().splitlines()
-    log = [json.loads(line) for line in reversed(lines)]  # it has the builds of before, too
-    parts = next(event for event in log if event["event"] == "timings" and event["family"])
-    ended = next(event for event in log if event["event"] == "family_finished")
+    events = last_events(project)
+    parts, ended = events["timings"], events["family_finished"]
     found = Rebuilt(
         build=build,
         whole=done.seconds,

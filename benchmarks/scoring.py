@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from commands import MF
 from peers import FEATURES, spark_session
-from processes import run_watched
+from processes import last_events, run_watched
 from workloads import WORKLOADS, write_project
 
 from modelfactory.serving.stores import open_store
@@ -62,8 +62,7 @@ def score_workload(folder: Path, environment: Mapping[str, str]) -> list[Scored]
     time.sleep(2)  # what was just written is still on its way to the disk
     command = [*MF, "score", "models", "--input", str(rows), "--output", str(folder / "mf.out"), "--quiet"]
     watched = run_watched([*command, "--project-dir", str(project)], environment)
-    log = [json.loads(line) for line in (project / "target" / "logs" / "mf.log").read_text().splitlines()]
-    times = {event["event"]: event for event in log}
+    times = last_events(project)
     spark = times["timings"]["spark_seconds"] + times["timings"]["compile_seconds"]
     found = [Scored("mf", times["scoring_finished"]["seconds"] - spark, watched.seconds)]
     for peer in ("numpy", "by_hand"):

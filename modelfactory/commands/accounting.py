@@ -20,7 +20,7 @@ from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import EXACT_LIMIT, GROUP
 from modelfactory.spark.training import Outcomes
-from modelfactory.store.groups import GROUP_TYPES, metric_quantiles, statuses
+from modelfactory.store.groups import GROUP_TYPES, has_status, in_input, metric_quantiles, statuses
 from modelfactory.store.manifest import Quantiles
 
 _KIND, _ROW = "_mf_kind", "_mf_row"
@@ -44,8 +44,7 @@ def group_table(
         BuildFailed: a group has no outcome or more than one, or the workers saw other rows than the census.
     """
     row_of = _rows_of_outcomes(step, found, schedule, outcomes)
-    stands = former.stands == schedule.status  # but what a rule keeps out
-    stands &= ~schedule.to_train
+    stands = former.stands_in(schedule)
     decided = np.flatnonzero(~stands)
     parts = [_decided(step, found, schedule, outcomes, former, decided, row_of[decided], version=version)]
     if len(decided) < len(stands):
@@ -79,7 +78,7 @@ def _decided(
     fitted = pc.equal(status, str(Status.TRAINED))
     # Until a group that fails has a better model, its last good one serves; and where the new one has lost.
     champion = pc.equal(status, str(Status.REUSED)).to_numpy()
-    faulty = pc.is_in(status, value_set=pa.array([str(s) for s in FAULTS])).to_numpy()
+    faulty = has_status(status, FAULTS).to_numpy()
     last_good = np.where(faulty | champion, former.last_good[which], -1)
     last = pa.array(last_good, mask=last_good < 0)
 
@@ -129,8 +128,8 @@ def _others(found: CensusTable, former: Former) -> pa.Table:
     keys = rows.select(found.keys.column_names).cast(found.keys.schema)
     vanished, nothing = str(BuildReason.VANISHED), pa.array(np.zeros(len(rows), dtype=np.int64))
     if former.others_stay == "all":  # nobody knows of them more than before
-        was = pc.fill_null(pc.equal(rows["reason"], vanished), False)
-        return _taken_over(rows, keys, rows["n_rows"], pc.if_else(was, vanished, str(BuildReason.UNCHANGED)), met=True)
+        reason = pc.if_else(pa.array(in_input(rows)), str(BuildReason.UNCHANGED), vanished)
+        return _taken_over(rows, keys, rows["n_rows"], reason, met=True)
     return _taken_over(rows, keys, nothing, pa.repeat(vanished, len(rows)), met=False)
 
 
@@ -262,7 +261,7 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
         step: the family's step.
         groups: its group table.
     """
-    counted = statuses(_in_the_input(groups)["status"])
+    counted = statuses(groups["status"].filter(pa.array(in_input(groups))))
     failed = sum(counted.get(status, 0) for status in FAULTS)
     tried = failed + sum(counted.get(status, 0) for status in SERVED)
     allowed = step.failures_allowed(tried)
@@ -280,11 +279,6 @@ def refusal(step: TrainStep, groups: pa.Table) -> Diagnostic | None:
             help=f"{_most_frequent(step, counted)}; {held_back(step.family)}",
         )
     return None
-
-
-def _in_the_input(groups: pa.Table) -> pa.Table:
-    vanished = pc.fill_null(pc.equal(groups["reason"], str(BuildReason.VANISHED)), False)
-    return groups.filter(pc.invert(vanished))
 
 
 def _most_frequent(step: TrainStep, counted: Mapping[str, int]) -> str:
@@ -310,7 +304,7 @@ def _most_frequent(step: TrainStep, counted: Mapping[str, int]) -> str:
 def faults(step: TrainStep, groups: pa.Table, *, most: int = 3) -> tuple[Fault, ...]:
     """Return the most frequent kinds of fault, most frequent first."""
     columns = ["status", "error_type", "error"]
-    lost = groups.filter(pc.is_in(groups["status"], value_set=pa.array([str(status) for status in FAULTS])))
+    lost = groups.filter(has_status(groups["status"], FAULTS))
     # Numbers aside: a seed or a count in the text does not make it another kind of fault.
     kind = pc.replace_substring_regex(pc.fill_null(lost["error"], ""), r"[0-9]+", "#")
     lost = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelfactory.commands.history import VersionComparison, compared, project_with
 from modelfactory.commands.project_options import ProjectOptions, store_of
-from modelfactory.store.candidates import Candidate, candidate_of, no_candidate
+from modelfactory.store.candidates import Candidate, kept_candidate
 from modelfactory.store.manifest import Manifest
 
 
@@ -37,9 +37,7 @@ def show_candidate(options: ProjectOptions, family: str) -> CandidateDetails:
     """
     store = store_of(project_with(options, family))
     manifest = store.manifest(family)
-    candidate = candidate_of(store, family, manifest)
-    if candidate is None:
-        raise no_candidate(family)
+    candidate = kept_candidate(store, family, manifest)
     current = manifest.version() if manifest else None
     if current is None or set(current.group_by) != set(candidate.version.group_by):
         return CandidateDetails(family, candidate, None)
@@ -61,7 +59,6 @@ def publish(options: ProjectOptions, family: str) -> Manifest:
     from modelfactory.store.versions import publish_candidate
 
     store = store_of(project_with(options, family))
-    if candidate_of(store, family, store.manifest(family)) is None:
-        raise no_candidate(family)
+    kept_candidate(store, family, store.manifest(family))  # or nobody need be locked out
     with store.locked(family):
         return publish_candidate(store, family)

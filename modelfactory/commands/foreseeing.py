@@ -22,7 +22,7 @@ def foresee(work: Work, *, slots: int) -> PlannedGroups:
     """
     schedule, census, former = work.schedule, work.found.census, work.former
     seconds, rows = schedule.seconds, census.n_usable
-    stands = (former.stands == schedule.status) & ~schedule.to_train
+    stands = former.stands_in(schedule)
     by_rule = ~stands & ~schedule.to_train
     decided = {str(status): int((by_rule & (schedule.status == status)).sum()) for status in Status}
     to_train = np.flatnonzero(schedule.to_train)
@@ -55,11 +55,11 @@ def _examples(
     work: Work, reasons: dict[BuildReason, np.ndarray[Any, Any]]
 ) -> Iterator[tuple[str, tuple[dict[str, Any], ...]]]:
     """Yield by reason the keys of its first groups, in the order of the keys; not those of groups that stand."""
-    order = dict.fromkeys(work.found.keys.column_names, "ascending")
+    names = work.found.keys.column_names
     for reason, groups in reasons.items():
         if len(groups) and reason != BuildReason.UNCHANGED:
-            keys = work.found.keys.take(pa.array(groups))
-            yield str(reason), tuple(keys.sort_by(list(order.items())).slice(0, EXAMPLES).to_pylist())
+            keys = work.found.keys.take(pa.array(groups)).sort_by([(name, "ascending") for name in names])
+            yield str(reason), tuple(keys.slice(0, EXAMPLES).to_pylist())
     if len(work.former.vanished):
-        keys = work.former.groups.select(list(order)).take(pa.array(work.former.vanished[:EXAMPLES]))
+        keys = work.former.groups.select(names).take(pa.array(work.former.vanished[:EXAMPLES]))
         yield str(BuildReason.VANISHED), tuple(keys.to_pylist())

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from modelfactory.plan.outcomes import INEXACT_NUMBER, SERVED, BuildReason, Status
 from modelfactory.plan.reuse import Before, reasons_to_build
+from modelfactory.plan.schedule import Schedule
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
 from modelfactory.spark.inputs import Input
-from modelfactory.store.groups import read_groups, with_all_columns
+from modelfactory.store.groups import has_status, read_groups, served, with_all_columns
 from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import VersionRecord
 from modelfactory.store.store import Store
@@ -53,8 +54,7 @@ class Former:
     @property
     def has_model(self) -> Bools:
         """Which rows of the table have a model that can serve."""
-        has: Bools = pc.is_valid(self.groups["model_version"]).to_numpy()
-        return has & self.can_serve
+        return served(self.groups) & self.can_serve
 
     @property
     def stands(self) -> npt.NDArray[np.object_]:
@@ -63,6 +63,14 @@ class Former:
         unchanged = self.reason == BuildReason.UNCHANGED
         found[unchanged] = standing(self.groups["status"].take(pa.array(self.place[unchanged]))).to_numpy()
         return found
+
+    def stands_in(self, schedule: Schedule) -> Bools:
+        """Return which groups of the census are in the next version as they are here, shape (g,).
+
+        A rule may keep out what need not be trained.
+        """
+        same: Bools = self.stands == schedule.status
+        return same & ~schedule.to_train
 
     @property
     def last_good(self) -> Rows:
@@ -94,21 +102,25 @@ class Former:
         Args:
             which: the groups of the census that are tried, shape (g,).
         """
-        others = np.ones(len(self.groups), dtype=bool)
-        others[self.place[which]] = False
         return replace(
             self,
             place=self.place[which],
             reason=np.full(int(which.sum()), BuildReason.RETRY, dtype=object),
-            others=np.flatnonzero(others),
+            others=_others(self.groups, self.place[which]),
             others_stay="all",
         )
 
 
 def standing(status: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return statuses as a version has them that takes the groups over."""
-    served = pc.is_in(status, value_set=pa.array([str(s) for s in SERVED]))
-    return pc.if_else(served, str(Status.REUSED), status)
+    return pc.if_else(has_status(status, SERVED), str(Status.REUSED), status)
+
+
+def _others(groups: pa.Table, place: Rows) -> Rows:
+    """Return the rows of a group table besides some; -1 among these is none."""
+    others = np.ones(len(groups) + 1, dtype=bool)
+    others[place] = False  # -1 is the one behind the last
+    return np.flatnonzero(others[:-1])
 
 
 def former_of(
@@ -139,12 +151,9 @@ def former_of(
     """
     n = len(found.census.group)
     if version is None or set(version.group_by) != set(step.keys):
-        nothing = with_all_columns(
-            found.keys.schema.empty_table().append_column("status", pa.array([], pa.string())), step.keys
-        )
         return Former(
             version=version,
-            groups=nothing,
+            groups=with_all_columns(found.keys.schema.empty_table(), step.keys),
             place=np.full(n, -1),
             reason=np.full(n, BuildReason.NEW, dtype=object),
             can_serve=False,
@@ -153,12 +162,10 @@ def former_of(
         )
     groups = with_all_columns(read_groups(store.files(step.family, version, "groups")), step.keys)
     place = _places(groups, found.keys)
-    known = place >= 0
     can_serve = _interface(version) == _interface_of(step, table)
     before = _before(version, versions, groups, place, found, step, libraries, can_serve=can_serve)
-    others = np.ones(len(groups), dtype=bool)
-    others[place[known]] = False
-    keeps = step.on_vanished == "keep" and _have_place(groups.filter(pa.array(others)), found.keys)
+    others = _others(groups, place)
+    keeps = step.on_vanished == "keep" and _have_place(groups.take(pa.array(others)), found.keys)
     reasons = reasons_to_build(before, retrain_on_libraries="environment" in step.retrain_on, full_refresh=full_refresh)
     return Former(
         version=version,
@@ -166,7 +173,7 @@ def former_of(
         place=place,
         reason=reasons,
         can_serve=can_serve,
-        others=np.flatnonzero(others),
+        others=others,
         others_stay="models" if keeps else "none",
         other_libraries=int(((reasons == BuildReason.UNCHANGED) & ~before.same_libraries).sum()),
     )

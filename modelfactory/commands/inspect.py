@@ -17,7 +17,7 @@ from modelfactory.plan.outcomes import Status
 from modelfactory.plan.steps import TrainStep
 from modelfactory.project.loading import Family
 from modelfactory.project.specs import FamilySpec
-from modelfactory.store.candidates import candidate_of, no_candidate
+from modelfactory.store.candidates import kept_candidate
 from modelfactory.store.history import published, version_of
 from modelfactory.store.manifest import Manifest, TombstoneRecord, VersionRecord
 
@@ -182,10 +182,7 @@ def built_family(workspace: Workspace, name: str, *, candidate: bool = False) ->
     """
     family = known_family(workspace, name)
     if candidate:
-        held_back = candidate_of(workspace.store, name, workspace.store.manifest(name))
-        if held_back is None:
-            raise no_candidate(name)
-        return family, held_back.version
+        return family, kept_candidate(workspace.store, name, workspace.store.manifest(name)).version
     manifest = published(workspace.store, name)
     return family, version_of(manifest, manifest.current)
 

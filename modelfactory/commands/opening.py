@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from modelfactory.commands.workspace import Workspace
@@ -93,7 +92,4 @@ def _group_table(workspace: Workspace, family: str) -> GroupTable | None:
     version = store.current(family)
     if version is None:
         return None
-    file = next(file for file in version.files if file.table == "groups")
-    folder = f"{version.folder(family)}/{PurePosixPath(file.path).parent}"
-    _, _, url = store.place.opened(folder)
-    return GroupTable(version=version.number, url=url)
+    return GroupTable(version=version.number, url=store.table_url(family, version, "groups"))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelfactory.commands.scope import Sample
+from modelfactory.plan.mixing import mix
 from modelfactory.plan.schedule import ruled_out
 from modelfactory.plan.steps import TrainStep
 from modelfactory.spark.census import CensusTable
@@ -43,12 +44,4 @@ def _least(groups: npt.NDArray[np.int64], seed: int, count: int | None) -> npt.N
     """Return the places of those groups whose numbers, drawn by the seed, are the least."""
     if count is None or count >= len(groups):
         return np.arange(len(groups))
-    return np.argsort(_mixed(groups.view(np.uint64) ^ _mixed(np.array([seed % 2**64], dtype=np.uint64))))[:count]
-
-
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Mix the bits of numbers as SplitMix64 does (Steele, Lea and Flood 2014): no two become the same."""
-    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))
+    return np.argsort(mix(groups.view(np.uint64) ^ mix(np.array([seed % 2**64], dtype=np.uint64), 0), 0))[:count]

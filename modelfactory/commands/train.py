@@ -147,7 +147,7 @@ def _as_it_stands(step: TrainStep, work: Work, clock: _Clock) -> FamilyResult:
         raise AssertionError("only a version can stand")
     former, clock.training_began = work.former, time.monotonic()
     clock.training_ended = clock.training_began
-    looked_at = int((former.stands == work.schedule.status).sum())
+    looked_at = int(former.stands_in(work.schedule).sum())
     return FamilyResult(
         family=step.family,
         status="reused",

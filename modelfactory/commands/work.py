@@ -237,7 +237,7 @@ def _champions(
     number = former.groups["model_version"].take(rows).fill_null(-1).to_numpy().astype(np.int64)
     fitted_on = former.groups["n_train"].take(rows).fill_null(0).to_numpy()
     number[(fitted_on < 2) | ~np.isin(number, list(alike))] = -1
-    urls = {n: _models_url(store, step.family, alike[n]) for n in np.unique(number).tolist() if n >= 0}
+    urls = {n: store.table_url(step.family, alike[n], MODELS) for n in np.unique(number).tolist() if n >= 0}
     return StoredChampions(step.contest, number, urls, packages) if urls else None
 
 
@@ -249,12 +249,6 @@ def _can_be_met(step: TrainStep, old: Mapping[str, str], new: Mapping[str, str])
 
 _DECIDE_HOLDOUT = ("evaluate", "seed", "weight")
 """Keys that decide which rows are held out, beside features and label, without which a model could not serve."""
-
-
-def _models_url(store: Store, family: str, version: VersionRecord) -> str:
-    """Return the URL of the folder of a version's model table, for Spark."""
-    file = next(file for file in version.files if file.table == MODELS)
-    return store.place.opened(f"{version.folder(family)}/{file.path.rpartition('/')[0]}")[2]
 
 
 def _check_same_definition(step: TrainStep, version: VersionRecord) -> None:

@@ -23,7 +23,7 @@ from modelfactory.scoring.forms import AnswerType, ModelForm, StoredModel
 from modelfactory.scoring.linear import LinearModels, linear_models
 from modelfactory.scoring.loading import check_versions, load_model, silenced_mismatch
 from modelfactory.store.copying import copy_version
-from modelfactory.store.groups import read_groups
+from modelfactory.store.groups import read_groups, served
 from modelfactory.store.keys import KeyIndex, KeyTypeDiffers
 from modelfactory.store.manifest import Manifest, VersionRecord
 from modelfactory.store.models import ModelTable, open_models
@@ -108,7 +108,7 @@ class VersionModels:
     @cached_property
     def has_model(self) -> npt.NDArray[np.bool_]:
         """Which groups have a model, shape (g,)."""
-        return np.asarray(pc.is_valid(self.groups["model_version"]).to_numpy())
+        return served(self.groups)
 
     @cached_property
     def form(self) -> ModelForm:
@@ -252,10 +252,7 @@ class VersionModels:
 
     def model_url(self, number: int) -> str:
         """Return the URL of the folder of a version's model table, for Spark."""
-        record = self._version(number)
-        file = next(file for file in record.files if file.table == self._kind)
-        folder = f"{record.folder(self.family)}/{file.path.rpartition('/')[0]}"
-        return self._store.place.opened(folder)[2]
+        return self._store.table_url(self.family, self._version(number), self._kind)
 
     @property
     def bytes(self) -> int:

@@ -7,13 +7,12 @@ makes it out of date.
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath
 
 from pydantic import Field
 
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.store.holding import overtaken
-from modelfactory.store.manifest import FileRecord, Manifest, Record, VersionRecord
+from modelfactory.store.manifest import Manifest, Record, VersionRecord
 from modelfactory.store.places import Conflict
 from modelfactory.store.store import Store
 
@@ -36,7 +35,7 @@ class Candidate(Record):
     @property
     def folder(self) -> str | None:
         """Its folder, in that of the family; None if it has no files."""
-        return next((PurePosixPath(file.path).parts[0] for file in self.version.files), None)
+        return next(iter(self.version.folders), None)
 
 
 def candidate_of(store: Store, family: str, manifest: Manifest | None) -> Candidate | None:
@@ -61,6 +60,23 @@ def candidate_of(store: Store, family: str, manifest: Manifest | None) -> Candid
     return found if found.version.number > (manifest.highest if manifest else 0) else None
 
 
+def kept_candidate(store: Store, family: str, manifest: Manifest | None) -> Candidate:
+    """Return the candidate of a family that has one.
+
+    Args:
+        store: the store.
+        family: name of the family.
+        manifest: its manifest.
+
+    Raises:
+        InputError: it has none, or that cannot be read.
+    """
+    found = candidate_of(store, family, manifest)
+    if found is None:
+        raise no_candidate(family)
+    return found
+
+
 def no_candidate(family: str) -> InputError:
     """Make the error of a family that has no candidate."""
     return input_error(
@@ -83,26 +99,3 @@ def write_candidate(store: Store, family: str, candidate: Candidate) -> None:
         store.place.replace(name, text.encode(), store.place.edition(name))
     except Conflict as error:
         raise overtaken(family, "this candidate is not kept") from error
-
-
-def check_whole(store: Store, family: str, version: VersionRecord) -> None:
-    """See whether all files of a version are there with their sizes; their bytes are not read.
-
-    Raises:
-        InputError: one is missing or has another size.
-    """
-    for file in version.files:
-        name = f"{version.folder(family)}/{file.path}"
-        size = store.place.size(name)
-        if size != file.bytes:
-            raise _not_whole(store, family, version, file, size)
-
-
-def _not_whole(store: Store, family: str, version: VersionRecord, file: FileRecord, size: int | None) -> Exception:
-    what = "is missing" if size is None else f"has {size:,} bytes and not {file.bytes:,}"
-    return input_error(
-        Code.STORE,
-        f"version {version.number} of family `{family}` is not whole: a file {what}",
-        file=store.place.shown(f"{version.folder(family)}/{file.path}"),
-        help="`mf debug --store` verifies every file of the store",
-    )

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from modelfactory.plan.metrics import METRICS
 from modelfactory.store.filters import column, metric_names
+from modelfactory.store.groups import served
 
 SHOWN = 10
 """Groups of a kind that are named."""
@@ -129,7 +130,7 @@ def compare_groups(old: pa.Table, new: pa.Table, keys: Sequence[str], *, metrics
     pairs = before[both], both
     gone = np.ones(old.num_rows, bool)
     gone[pairs[0]] = False
-    had, have = _has_model(old)[pairs[0]], _has_model(new)[pairs[1]]
+    had, have = served(old)[pairs[0]], served(new)[pairs[1]]
     in_old, in_new = metric_names(old), metric_names(new)
     names = dict.fromkeys(name for name in [*metrics, *in_new, *in_old] if name in {*in_old, *in_new})
     values = {name: (_metric(old, name, in_old), _metric(new, name, in_new)) for name in names}
@@ -182,11 +183,6 @@ def _alike(old: pa.ChunkedArray, new: pa.ChunkedArray) -> tuple[pa.ChunkedArray,
         return old.cast(new.type), new
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return old.cast(pa.string()), new.cast(pa.string())
-
-
-def _has_model(table: pa.Table) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = pc.is_valid(table["model_version"]).to_numpy()
-    return found
 
 
 def _metric(table: pa.Table, name: str, known: Sequence[str]) -> Values:

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.plan.costs import Measured
-from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME, Status
+from modelfactory.plan.outcomes import GROUP_HASH, OUTCOME, BuildReason, Status
 from modelfactory.store.keys import KeyTypeDiffers, rows_with
 from modelfactory.store.manifest import Quantiles
 
+Mask = npt.NDArray[np.bool_]
 _METRICS = pa.map_(pa.string(), pa.float64())
 GROUP_TYPES: Mapping[str, pa.DataType] = {
     "status": pa.string(),
@@ -93,6 +96,27 @@ def read_measured(files: Sequence[Any]) -> Measured | None:
     except (OSError, KeyError, pa.ArrowInvalid):
         return None
     return Measured(**found)
+
+
+def served(groups: pa.Table) -> Mask:
+    """Return which groups of a group table have a model, shape (g,)."""
+    return np.asarray(pc.is_valid(groups["model_version"]).to_numpy())
+
+
+def in_input(groups: pa.Table) -> Mask:
+    """Return which groups of a group table are in the input, shape (g,); the others have vanished.
+
+    Those of a release that kept no vanished groups are all there.
+    """
+    if "reason" not in groups.column_names:
+        return np.ones(len(groups), dtype=bool)
+    vanished = pc.equal(groups["reason"], str(BuildReason.VANISHED))
+    return ~np.asarray(pc.fill_null(vanished, False).to_numpy())
+
+
+def has_status(status: pa.ChunkedArray, among: Iterable[Status]) -> pa.ChunkedArray:
+    """Tell of each status whether it is one of some."""
+    return pc.is_in(status, value_set=pa.array([str(one) for one in among]))
 
 
 def statuses(status: pa.ChunkedArray) -> dict[str, int]:

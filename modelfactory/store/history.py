@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelfactory.diagnostics import Code, counted, input_error
-from modelfactory.store.candidates import candidate_of, check_whole
+from modelfactory.store.candidates import candidate_of
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import leftovers
 from modelfactory.store.manifest import Manifest, VersionRecord, manifest_text
@@ -115,7 +115,7 @@ def _rolled_back(store: Store, family: str, to: int) -> Rollback:
     if version_of(manifest, to).number == manifest.current:
         return Rollback(manifest.current, manifest)
     for version in _only(manifest, _with_needed(manifest, {to})).versions:
-        check_whole(store, family, version)
+        store.check_whole(family, version)
     update = {"current": to, "revision": manifest.revision + 1}
     return Rollback(manifest.current, manifest.model_copy(update=update))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -103,6 +103,29 @@ class Store:
         """Return the files of one table of a version: paths, or what `groups.read_groups` takes in their place."""
         folder = version.folder(family)
         return [self.place.source(f"{folder}/{f.path}") for f in version.files if f.table == table]
+
+    def table_url(self, family: str, version: VersionRecord, table: str) -> str:
+        """Return the URL of the folder of a version's table, for Spark; nothing in it is escaped."""
+        file = next(file for file in version.files if file.table == table)
+        return self.place.opened(f"{version.folder(family)}/{PurePosixPath(file.path).parent}")[2]
+
+    def check_whole(self, family: str, version: VersionRecord) -> None:
+        """See whether all files of a version are there with their sizes; their bytes are not read.
+
+        Raises:
+            InputError: one is missing or has another size.
+        """
+        for file in version.files:
+            name = f"{version.folder(family)}/{file.path}"
+            size = self.place.size(name)
+            if size != file.bytes:
+                what = "is missing" if size is None else f"has {size:,} bytes and not {file.bytes:,}"
+                raise input_error(
+                    Code.STORE,
+                    f"version {version.number} of family `{family}` is not whole: a file {what}",
+                    file=self.place.shown(name),
+                    help="`mf debug --store` verifies every file of the store",
+                )
 
     def check_unlocked(self, family: str) -> None:
         """See whether a family is free, before work that would be for nothing; it may be taken the next moment.

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from modelfactory.diagnostics import Code, InputError, input_error
 from modelfactory.plan.outcomes import GLOBAL
-from modelfactory.store.candidates import Candidate, candidate_of, check_whole, no_candidate, write_candidate
+from modelfactory.store.candidates import Candidate, kept_candidate, no_candidate, write_candidate
 from modelfactory.store.groups import opened
 from modelfactory.store.holding import overtaken
 from modelfactory.store.leftovers import STAGING, leftovers, only_first
@@ -137,14 +137,14 @@ def publish_candidate(store: Store, family: str) -> Manifest:
     """
     former = store.place.edition(f"{family}/{MANIFEST}")
     manifest = None if former is None else store.parsed(family, former.content)
-    candidate = candidate_of(store, family, manifest)
-    if candidate is None or candidate.folder is None:
+    candidate = kept_candidate(store, family, manifest)
+    if candidate.folder is None:
         raise no_candidate(family)
-    check_whole(store, family, candidate.version)
+    store.check_whole(family, candidate.version)
     for number in candidate.version.model_versions:
         needed = manifest.version(number) if manifest else None
         if needed is not None:
-            check_whole(store, family, needed)
+            store.check_whole(family, needed)
         elif number != candidate.version.number:
             message = f"the candidate of family `{family}` needs models of version {number}, which is gone"
             raise input_error(Code.STORE, message, help="build it again")

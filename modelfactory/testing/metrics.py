@@ -11,6 +11,7 @@ import pyarrow as pa
 from modelfactory.plan.metrics import GREATEST, LEAST, METRICS
 from modelfactory.plan.steps import Contest, DeclaredTest, most_lost
 from modelfactory.store.group_changes import matched_rows
+from modelfactory.store.groups import served
 from modelfactory.testing.tested import (
     CannotJudge,
     Failing,
@@ -19,7 +20,6 @@ from modelfactory.testing.tested import (
     Tested,
     compared,
     counted_groups,
-    served,
     values_of,
 )
 

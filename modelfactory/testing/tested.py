@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelfactory.diagnostics import counted
-from modelfactory.plan.outcomes import BuildReason
 from modelfactory.plan.steps import DeclaredTest
+from modelfactory.store.groups import in_input, served
 from modelfactory.store.manifest import VersionRecord
 
 if TYPE_CHECKING:
@@ -77,10 +77,7 @@ class Tested:
     @cached_property
     def in_input(self) -> Mask:
         """Which groups are in the input, shape (g,); the others have vanished, and their models are kept."""
-        if "reason" not in self.groups.column_names:
-            return np.ones(len(self.has_model), dtype=bool)
-        vanished = pc.equal(self.groups["reason"], str(BuildReason.VANISHED))
-        return ~np.asarray(pc.fill_null(vanished, False).to_numpy())
+        return in_input(self.groups)
 
     def failing(self, chosen: Mask) -> Failing:
         """Return the keys of groups that do not pass.
@@ -122,11 +119,6 @@ class Finding:
     passed: bool | None
     message: str
     failing: Failing = Failing()
-
-
-def served(groups: pa.Table) -> Mask:
-    """Return which groups of a group table have a model, shape (g,)."""
-    return np.asarray(pc.is_valid(groups["model_version"]).to_numpy())
 
 
 def compared(value: float, sign: str, limit: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from modelfactory.plan.mixing import mix
 from modelfactory.plan.steps import Evaluation
 from modelfactory.training.batches import Bools, Floats, Hashes, Rows
 
@@ -37,14 +38,14 @@ def measured_in(
         return found
     starts, sizes = bounds[:-1], np.diff(bounds)
     if evaluation.method == "folds":
-        order = np.lexsort((_shuffled(row_hash, seed), np.repeat(np.arange(len(sizes)), sizes)))
+        order = np.lexsort((mix(row_hash, seed), np.repeat(np.arange(len(sizes)), sizes)))
         place = np.arange(len(order)) - np.repeat(starts, sizes)
         found[order] = place % np.repeat(np.minimum(evaluation.folds, sizes), sizes)
     else:
         if evaluation.method == "by_time":
             chosen = _latest(evaluation.share, time, starts, sizes)
         else:
-            chosen = _hashed(evaluation.share, _shuffled(row_hash, seed), starts, sizes)
+            chosen = _hashed(evaluation.share, mix(row_hash, seed), starts, sizes)
         found[chosen] = 0
     found[np.repeat(sizes < 2, sizes)] = NEVER
     return found
@@ -83,13 +84,3 @@ def _latest(share: float, time: Floats | None, starts: Rows, sizes: Rows) -> Boo
     at_cut = np.repeat(at_cut, sizes)
     chosen: Bools = np.where(above, time > at_cut, time >= at_cut)
     return chosen
-
-
-def _shuffled(hashes: Hashes, seed: int) -> npt.NDArray[np.uint64]:
-    """Mix row hashes with a seed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    with np.errstate(over="ignore"):
-        z = hashes.view(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-        return mixed

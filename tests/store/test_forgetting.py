@@ -22,7 +22,6 @@ from model_samples import Group, publish
 
 from modelfactory.diagnostics import Code, InputError, StoreLocked
 from modelfactory.store.candidates import candidate_of
-from modelfactory.store.candidates import check_whole as check_whole_version
 from modelfactory.store.copying import copy_version
 from modelfactory.store.forgetting import Forgotten, forget
 from modelfactory.store.groups import read_groups
@@ -585,7 +584,7 @@ def test_killed_at_any_step_all_is_as_it_was_or_all_is_done(tmp_path: Path) -> N
                 delete(store, run_id="forget2", who="customer-bob")
             case 1:
                 prune(store, "f", keep=5, delete=True)
-                check_whole_version(store, "f", candidate_in(store))
+                store.check_whole("f", candidate_in(store))
             case _:
                 publish(store, "f", TEXT, trained("customer-cleo", number=3))
         check_whole(store)
