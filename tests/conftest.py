@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ sys.path.insert(0, HERE)  # for `support`
 # Workers and the process that asks classes for their parameters import the tests' own estimators.
 os.environ["MODELFACTORY_ARCHIVE"] = "off"  # no test leaves a process behind
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts the tests in its background sets it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _BUCKETS = itertools.count()
