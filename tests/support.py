@@ -9,12 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from modelfactory.commands.catalog import learn_classes, learn_public_classes
+from modelfactory.commands.launching import Launch
 from modelfactory.commands.project_options import ProjectOptions
+from modelfactory.commands.run import start_run
 from modelfactory.commands.selecting import Choice
 from modelfactory.commands.workspace import Workspace, open_workspace
 from modelfactory.diagnostics import InputError, Severity
@@ -75,6 +77,20 @@ def workspace_of(folder: Path, *select: str, environ: Mapping[str, str] | None =
     """Open the project in a folder with its plan."""
     options = ProjectOptions(project_dir=folder, variables=variables, environ={**_cache(), **(environ or {})})
     return open_workspace(options, Choice(select=select))
+
+
+def launched_in(session: Any) -> Callable[..., contextlib.AbstractContextManager[Launch]]:
+    """Return what stands in for `launched` where a command is to use a session that is there already."""
+
+    @contextlib.contextmanager
+    def launched(options: ProjectOptions, *_: Any, ready: Callable[[Workspace], None], **__: Any) -> Iterator[Launch]:
+        folder = options.project_dir
+        assert folder is not None
+        workspace = workspace_of(folder, environ=options.environ, **options.variables)
+        ready(workspace)
+        yield Launch(workspace, session, start_run(folder))
+
+    return launched
 
 
 def facts_of(project: Project) -> dict[str, ClassFacts]:

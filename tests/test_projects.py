@@ -10,13 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from support import PROJECTS
-
-from modelfactory import open_store
 
 FLIGHTS_ROWS = 336_776
 
@@ -103,54 +99,6 @@ def test_model_tables_are_plain_parquet(flights):
     assert models.num_rows == 102
     assert groups.num_rows == 105
     assert "model" not in groups.column_names
-
-
-def test_a_month_of_flights_is_scored_by_the_eleven_before_it(tmp_path):
-    project = tmp_path / "flights"
-    shutil.copytree(PROJECTS / "flights", project, ignore=shutil.ignore_patterns("store", "target"))
-    families = ("arr_delay_by_carrier_route", "arr_delay_by_route", "arr_delay_by_plane")
-    trained = mf(
-        "build", "--project-dir", str(project), "--select", " ".join(families), "--vars", "{last_month: 11}", "--quiet"
-    )
-    assert trained.returncode == 0, trained.stderr
-    flown = pd.read_parquet(project / "data" / "flights.parquet").query("month == 12").reset_index(drop=True)
-    assert len(flown) == 28_135
-    store = open_store(project / "store")
-    for name in ("arr_delay_by_plane", "arr_delay_by_carrier_route"):
-        out = tmp_path / f"{name}.parquet"
-        done = mf(
-            *("score", name, "--project-dir", str(project), "--input", "flights", "--where", "month = 12"),
-            *("--output", str(out), "--log-format", "json"),
-        )
-        assert done.returncode == 0, done.stderr
-        scored = pq.read_table(out).to_pandas()
-        key = ["carrier", "flight", "tailnum", "origin", "day", "sched_dep_time"]
-        scored, wanted = (frame.sort_values(key).reset_index(drop=True) for frame in (scored, flown))
-        pd.testing.assert_frame_equal(scored[list(wanted.columns)], wanted, check_dtype=False)
-
-        told = json.loads(done.stderr.splitlines()[-1])
-        assert sum(told["served_by"].values()) == len(wanted)
-        assert {k: n for k, n in told["served_by"].items() if n} == scored["served_by"].value_counts().to_dict()
-        assert told["reasons"] == scored["reason"].value_counts().to_dict()
-        nobody = scored["served_by"] == "none"
-        assert scored["prediction"].isna().tolist() == nobody.tolist()
-        cancelled = scored["reason"] == "missing_values"  # no departure, no delay of it
-        assert scored.loc[cancelled, "dep_time"].isna().all()
-        others = set(scored.loc[nobody & ~cancelled, "reason"])
-        assert others == (set() if name == "arr_delay_by_plane" else {"unseen", "too_few_rows"})  # one has `global`
-
-        family = store.family(name)
-        said = family.predict(wanted)
-        assert said["served_by"].tolist() == scored["served_by"].tolist()
-        np.testing.assert_allclose(said["prediction"], scored["prediction"], rtol=1e-9)
-        arrived = scored[scored["arr_delay"].notna() & ~nobody]
-        error = (arrived["prediction"] - arrived["arr_delay"]).pow(2).mean() ** 0.5
-        assert error < 0.6 * arrived["arr_delay"].std()
-    own = family.groups().to_pandas()
-    groups = ["carrier", "origin", "dest"]
-    stands = scored.merge(own[own["status"] == "trained"][groups], on=groups, how="left", indicator=True)
-    assert ((stands["_merge"] == "both") == stands["served_by"].eq("group"))[~nobody].all()
-    assert set(scored.loc[~nobody & scored["reason"].notna(), "served_by"]) <= {"fallback:arr_delay_by_route", "none"}
 
 
 def test_gapminder_builds_from_toml(tmp_path):

@@ -1,4 +1,4 @@
-"""Real data, a month later: only what has got rows is trained, and what has become worse is not published."""
+"""Real data, a month later: it is scored, only what has got rows is trained, and what is worse is not published."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support import PROJECTS, RecordingReporter, workspace_of
+from support import PROJECTS, RecordingReporter, launched_in, workspace_of
 
 from modelfactory import open_store
+from modelfactory.commands import score
 from modelfactory.commands.build import build
 from modelfactory.commands.candidates import show_candidate
 from modelfactory.commands.project_options import ProjectOptions
@@ -115,3 +116,47 @@ def test_a_planted_regression_is_held_back(spark: Any, project: Path, flown: pd.
     assert held_back.comparison is not None
     rmse = next(metric for metric in held_back.comparison.groups.metrics if metric.name == "rmse")
     assert rmse.worse > 0.9 * result.statuses["trained"]
+
+
+def test_a_month_is_scored_by_the_eleven_before_it(
+    spark: Any, project: Path, flown: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fly(project, flown)
+    families = ("arr_delay_by_carrier_route", "arr_delay_by_route", "arr_delay_by_plane")
+    trained = build(workspace_of(project, " ".join(families), last_month=11), RecordingReporter(), session=spark)
+    assert trained.exit_code == 0
+    december = flown.query("month == 12").reset_index(drop=True)
+    assert len(december) == 28_135
+    monkeypatch.setattr(score, "launched", launched_in(spark))
+    options = ProjectOptions(project_dir=project, variables={}, environ={})
+    for name in ("arr_delay_by_plane", "arr_delay_by_carrier_route"):
+        out = project.parent / f"{name}.parquet"
+        wanted = score.Scoring(family=name, input="flights", where="month = 12", output=str(out))
+        told = score.score_table(options, RecordingReporter(), wanted)
+        scored = pq.read_table(out).to_pandas()
+        key = ["carrier", "flight", "tailnum", "origin", "day", "sched_dep_time"]
+        scored, rows = (frame.sort_values(key).reset_index(drop=True) for frame in (scored, december))
+        pd.testing.assert_frame_equal(scored[list(rows.columns)], rows, check_dtype=False)
+
+        assert sum(told.served_by.values()) == told.rows == len(rows)
+        assert {k: n for k, n in told.served_by.items() if n} == scored["served_by"].value_counts().to_dict()
+        assert told.reasons == scored["reason"].value_counts().to_dict()
+        nobody = scored["served_by"] == "none"
+        assert scored["prediction"].isna().tolist() == nobody.tolist()
+        cancelled = scored["reason"] == "missing_values"  # no departure, no delay of it
+        assert scored.loc[cancelled, "dep_time"].isna().all()
+        others = set(scored.loc[nobody & ~cancelled, "reason"])
+        assert others == (set() if name == "arr_delay_by_plane" else {"unseen", "too_few_rows"})  # one has `global`
+
+        family = open_store(project / "store").family(name)
+        said = family.predict(rows)
+        assert said["served_by"].tolist() == scored["served_by"].tolist()
+        np.testing.assert_allclose(said["prediction"], scored["prediction"], rtol=1e-9)
+        arrived = scored[scored["arr_delay"].notna() & ~nobody]
+        error = (arrived["prediction"] - arrived["arr_delay"]).pow(2).mean() ** 0.5
+        assert error < 0.6 * arrived["arr_delay"].std()
+    own = family.groups().to_pandas()
+    keys = ["carrier", "origin", "dest"]
+    stands = scored.merge(own[own["status"] == "trained"][keys], on=keys, how="left", indicator=True)
+    assert ((stands["_merge"] == "both") == stands["served_by"].eq("group"))[~nobody].all()
+    assert set(scored.loc[~nobody & scored["reason"].notna(), "served_by"]) <= {"fallback:arr_delay_by_route", "none"}

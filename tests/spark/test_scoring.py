@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from sklearn.linear_model import LinearRegression
-from support import RecordingReporter, workspace_of, write_project
+from support import RecordingReporter, launched_in, workspace_of, write_project
 
 from modelfactory import ModelStore, open_store
 from modelfactory.commands import score
 from modelfactory.commands.build import build
-from modelfactory.commands.launching import Launch
 from modelfactory.commands.project_options import ProjectOptions
-from modelfactory.commands.run import start_run
 from modelfactory.diagnostics import BuildFailed, Code, InputError
 from modelfactory.serving import scoring
 from modelfactory.spark.inputs import as_double, as_text
@@ -414,13 +412,7 @@ def test_the_command_accounts_for_every_row(project: Path, tmp_path: Path) -> No
 def score_by(spark: SparkSession, project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`mf score` in the session of the tests."""
 
-    @contextlib.contextmanager
-    def launched(options: ProjectOptions, *_: Any, ready: Callable[[Any], None], **__: Any) -> Iterator[Launch]:
-        workspace = workspace_of(project, environ=options.environ)
-        ready(workspace)
-        yield Launch(workspace, spark, start_run(project))
-
-    monkeypatch.setattr(score, "launched", launched)
+    monkeypatch.setattr(score, "launched", launched_in(spark))
 
     def run(family: str, input: str, output: Path | str, **more: Any) -> Any:
         options = ProjectOptions(project_dir=project, variables={}, environ={"SECRET": "hunter2"})
