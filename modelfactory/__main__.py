@@ -1,6 +1,21 @@
-"""`python -m modelfactory` is `mf`."""
+"""Where `mf` and `python -m modelfactory` start: it loads nothing before an interrupt is quiet."""
 
-from modelfactory.cli.app import main
+import signal
+import sys
+
+
+def main() -> None:
+    """Run `mf`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
+    try:
+        from modelfactory.cli.app import main as run
+
+        run()
+    except KeyboardInterrupt:  # while modules load: nothing is begun
+        sys.exit(130)
+    finally:
+        exec("")  # `python -m` ends as killed, whatever the exit code, if the last `exec` of a text was interrupted
+
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -149,6 +151,16 @@ def started_build(folder: Path, *options: str, **environ: str) -> subprocess.Pop
         env={**os.environ, **environ},
         start_new_session=True,
     )
+
+
+def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
+    """Wait until `mf` handles SIGTERM, the first thing that it does; before that, a signal is for Python."""
+    status = Path(f"/proc/{process.pid}/status")
+    caught = 0
+    while not caught & 1 << (signal.SIGTERM - 1):
+        assert process.poll() is None
+        time.sleep(0.001)
+        caught = int(re.search(r"^SigCgt:\s*(\w+)$", status.read_text(encoding="utf-8"), re.MULTILINE)[1], 16)
 
 
 def alive_in(session: int) -> dict[int, str]:

@@ -109,7 +109,7 @@ def loaded_by(code: str) -> set[str]:
 def command(*arguments: str) -> str:
     return (
         f"sys.argv = {['mf', *arguments]!r}\n"
-        "from modelfactory.cli.app import main\n"
+        "from modelfactory.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import signal
 import sys
 from typing import Annotated
 
@@ -48,7 +47,6 @@ using.register(app)
 
 def main() -> None:
     """Run `mf`."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
     gc.set_threshold(100_000)  # a project is many small objects, and none of them is garbage
     try:
         if _wants_json(sys.argv):

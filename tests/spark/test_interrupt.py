@@ -18,6 +18,7 @@ from support import (
     alive_in,
     started_build,
     wait_until_gone,
+    wait_until_it_listens,
     workspace_of,
     write_project,
 )
@@ -95,11 +96,12 @@ def test_the_second_interrupt_ends_it_at_once_and_nothing_is_left_alive(tmp_path
     wait_until_gone(process.pid)
 
 
-@pytest.mark.parametrize("after", [0.5, 1.5, 2.5, 4.0])
+@pytest.mark.parametrize("after", [0, 0.1, 0.5, 1.5, 2.5, 4.0])
 def test_an_interrupt_of_the_start_is_quiet_and_leaves_nothing(tmp_path, after):
     write_project(tmp_path, ONE_ROW)
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:  # short: the name of a socket has to fit
         process = started_build(tmp_path, TMPDIR=folder)
+        wait_until_it_listens(process)
         time.sleep(after)
         process.send_signal(signal.SIGTERM if after == 1.5 else signal.SIGINT)
         _, said = process.communicate(timeout=30)
