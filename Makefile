@@ -2,16 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+MAKEFLAGS += --jobs 2
 .PHONY: demo test test-faults lint format docs bench clean
 
 demo: .venv/installed  ## Train six families on real flights and look at them
 	$(BIN)/mf build --project-dir projects/flights
 	$(BIN)/mf ls --project-dir projects/flights
 
-test: lint  ## Everything that must pass
+test: lint build/archive  ## Everything that must pass
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-test-faults: .venv/tools  ## What takes minutes: builds that are killed, executors that are lost, a cluster
+test-faults: .venv/tools build/archive  ## What takes minutes: builds that are killed, executors that are lost, a cluster
 	$(BIN)/pytest -m faults --numprocesses 2 --dist loadgroup
 
 lint: .venv/tools
@@ -42,4 +43,8 @@ clean:
 
 .venv/tools: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	touch $@
+
+build/archive: .venv/installed  # of Spark's classes, for the tests: each JVM starts in half the time
+	$(BIN)/python -m modelfactory.commands.archiving build/cache/modelfactory
 	touch $@

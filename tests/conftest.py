@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)  # for `support`
-# Workers and the process that asks classes for their parameters import the tests' own estimators.
 os.environ["MODELFACTORY_ARCHIVE"] = "off"  # no test leaves a process behind
+os.environ["XDG_CACHE_HOME"] = str(Path(HERE).parent / "build" / "cache")  # nor a file
+# Workers and the process that asks classes for their parameters import the tests' own estimators.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts the tests in its background sets it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,11 +63,16 @@ def asked_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A Spark session on two cores, opened as `mf build` opens it."""
+    from modelfactory.commands.cache import cache_folder
     from modelfactory.project.specs import TargetSpec
-    from modelfactory.spark.session import open_session
+    from modelfactory.spark.session import session_of
+    from modelfactory.spark.starting import starting_spark
 
-    log = tmp_path_factory.mktemp("spark") / "spark.log"
-    with open_session(TargetSpec(master="local[2]"), name="mf tests", log=log) as session:
+    target, log = TargetSpec(master="local[2]"), tmp_path_factory.mktemp("spark") / "spark.log"
+    with (
+        starting_spark(target, log=log, input_bytes=0, cache=cache_folder(os.environ)) as starting,
+        session_of(starting, name="mf tests") as session,
+    ):
         yield session
 
 
