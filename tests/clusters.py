@@ -14,10 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelfactory.commands.cache import cache_folder
+from modelfactory.spark.archive import find_archive
 from modelfactory.spark.home import find_spark
+from modelfactory.spark.java import find_java
 
 HOST = "127.0.0.1"
-BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_ARCHIVE = find_archive(cache_folder(os.environ), find_java(os.environ))
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" + (f" -XX:SharedArchiveFile={_ARCHIVE}" if _ARCHIVE else "")
 """Flags of JVMs that live for seconds."""
 EXECUTOR = {
     "spark.driver.extraJavaOptions": BRIEF,
