@@ -25,6 +25,7 @@ _ALWAYS = {
     **PINNED,
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.codegen.aggregate.fastHashMap.capacityBit": "18",  # so that the groups of a census find room in it
     "spark.sql.maxConcurrentOutputFileWriters": "8",  # lets a task write both folders without sorting model bytes
     "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
 }
