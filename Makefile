@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` and `make test`. Both make what they need in .venv.
+# Two commands matter: `make demo` and `make test`. Both make what they need in .venv and build.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -46,5 +46,6 @@ clean:
 	touch $@
 
 build/archive: .venv/installed  # of Spark's classes, for the tests: each JVM starts in half the time
-	$(BIN)/python -m modelfactory.commands.archiving build/cache/modelfactory
+	mkdir -p build
+	-$(BIN)/python -m modelfactory.commands.archiving build/cache/modelfactory
 	touch $@
