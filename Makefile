@@ -45,7 +45,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	touch $@
 
-build/archive: .venv/installed  # of Spark's classes, for the tests: each JVM starts in half the time
+build/archive: .venv/tools  # of Spark's classes, for the tests: each JVM starts in half the time
 	mkdir -p build
 	-$(BIN)/python -m modelfactory.commands.archiving build/cache/modelfactory
 	touch $@

@@ -6,13 +6,15 @@ import sys
 
 def main() -> None:
     """Run `mf`."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # how schedulers interrupt
         from modelfactory.cli.app import main as run
 
         run()
     except KeyboardInterrupt:  # while modules load: nothing is begun
-        sys.exit(130)
+        from modelfactory.commands.interrupt import INTERRUPTED
+
+        sys.exit(INTERRUPTED)
     finally:
         exec("")  # `python -m` ends as killed, whatever the exit code, if the last `exec` of a text was interrupted
 

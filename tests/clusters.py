@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -15,21 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelfactory.commands.cache import cache_folder
-from modelfactory.spark.archive import find_archive
+from modelfactory.spark.archive import find_archive, sharing_flag
 from modelfactory.spark.home import find_spark
 from modelfactory.spark.java import find_java
 
 HOST = "127.0.0.1"
-_ARCHIVE = find_archive(cache_folder(os.environ), find_java(os.environ))
-BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC" + (f" -XX:SharedArchiveFile={_ARCHIVE}" if _ARCHIVE else "")
-"""Flags of JVMs that live for seconds."""
-EXECUTOR = {
-    "spark.driver.extraJavaOptions": BRIEF,
-    "spark.executor.extraJavaOptions": BRIEF,
-    "spark.executor.memory": "512m",
-    "spark.executor.cores": "1",
-    "spark.cores.max": "2",
-}
+
+
+@functools.cache
+def brief() -> str:
+    """Return the flags of JVMs that live for seconds."""
+    archive = find_archive(cache_folder(os.environ), find_java(os.environ))
+    flags = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *([sharing_flag(archive)] if archive else [])]
+    return " ".join(flags)
+
+
+def executor_conf() -> dict[str, str]:
+    """Return the settings of applications on the cluster."""
+    return {
+        "spark.driver.extraJavaOptions": brief(),
+        "spark.executor.extraJavaOptions": brief(),
+        "spark.executor.memory": "512m",
+        "spark.executor.cores": "1",
+        "spark.cores.max": "2",
+    }
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def cluster(folder: Path, python_path: Sequence[Path]) -> Iterator[Cluster]:
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": HOST,
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": BRIEF,
+        "SPARK_DAEMON_JAVA_OPTS": brief(),
         "SPARK_NO_DAEMONIZE": "1",
         "PYSPARK_PYTHON": sys.executable,
         "PYTHONPATH": os.pathsep.join(map(str, python_path)),
@@ -110,7 +120,7 @@ def cluster(folder: Path, python_path: Sequence[Path]) -> Iterator[Cluster]:
 def connect_server(at: Cluster) -> Iterator[str]:
     """Start a Spark Connect server on a cluster; yield its URL."""
     port = free_port()
-    conf = {"spark.connect.grpc.binding.address": HOST, "spark.connect.grpc.binding.port": str(port), **EXECUTOR}
+    conf = {"spark.connect.grpc.binding.address": HOST, "spark.connect.grpc.binding.port": str(port), **executor_conf()}
     command = [f"{at.environ['SPARK_HOME']}/bin/spark-submit", "--master", at.master]
     for key, value in {**conf, "spark.ui.enabled": "false"}.items():
         command += ["--conf", f"{key}={value}"]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from modelfactory.commands.cache import cache_folder
 from modelfactory.commands.catalog import learn_classes, learn_public_classes
 from modelfactory.commands.launching import Launch
 from modelfactory.commands.project_options import ProjectOptions
@@ -97,7 +98,7 @@ def launched_in(session: Any) -> Callable[..., contextlib.AbstractContextManager
 
 def facts_of(project: Project) -> dict[str, ClassFacts]:
     """Return the facts of a project's classes."""
-    return learn_classes(project, Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+    return learn_classes(project, cache_folder(os.environ))
 
 
 def learn(folder: Path, words: Iterable[str]) -> dict[str, ClassFacts]:
@@ -111,19 +112,12 @@ def learn(folder: Path, words: Iterable[str]) -> dict[str, ClassFacts]:
 @functools.cache
 def public_facts() -> dict[str, ClassFacts]:
     """Return the facts of scikit-learn's public classes."""
-    return learn_public_classes(Path(_cache()["XDG_CACHE_HOME"]) / "modelfactory")
+    return learn_public_classes(cache_folder(os.environ))
 
 
-@functools.cache
 def _cache() -> dict[str, str]:
-    """One cache of class facts for the whole run, apart from the user's own."""
-    import atexit
-    import shutil
-    import tempfile
-
-    folder = tempfile.mkdtemp(prefix="mf-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"XDG_CACHE_HOME": folder}
+    """Return what the environment of a test has for the cache of all tests, where it is made from nothing."""
+    return {"XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"]}
 
 
 class RecordingReporter:

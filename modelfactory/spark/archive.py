@@ -18,7 +18,7 @@ from modelfactory.spark.java import Java
 _MAGIC = bytes.fromhex("f00baba8")
 """First bytes of a finished archive, in the order of the machine; they are written last."""
 _KEPT = 3
-WRITING = "-XX:ArchiveClassesAtExit"
+SHARING, WRITING = "-XX:SharedArchiveFile", "-XX:ArchiveClassesAtExit"
 
 
 def archive_file(cache: Path, java: Java) -> Path:
@@ -52,6 +52,11 @@ def is_finished(file: Path) -> bool:
             return data.read(len(_MAGIC)) in (_MAGIC, _MAGIC[::-1])
     except OSError:
         return False
+
+
+def sharing_flag(file: Path) -> str:
+    """Return the flag that makes a JVM start with an archive."""
+    return shlex.quote(f"{SHARING}={file}")
 
 
 def writing_flag(file: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from modelfactory.diagnostics import Code, input_error
 from modelfactory.project.specs import TargetSpec
 from modelfactory.project.variables import as_text
-from modelfactory.spark.archive import WRITING
+from modelfactory.spark.archive import SHARING, WRITING, sharing_flag
 
 MASTER = "spark.master"
 PINNED = {"spark.sql.session.timeZone": "UTC"}
@@ -117,6 +116,6 @@ def _jvm_flags(input_bytes: int | None, archive: Path | None, own: str) -> list[
         flags.append("-XX:TieredStopAtLevel=1")
     if not re.search(r"-XX:\+Use\w+GC", own):
         flags.append("-XX:+UseSerialGC" if small else "-XX:+UseParallelGC")
-    if archive is not None and "SharedArchiveFile" not in own and WRITING not in own:
-        flags.append(shlex.quote(f"-XX:SharedArchiveFile={archive}"))
+    if archive is not None and SHARING not in own and WRITING not in own:
+        flags.append(sharing_flag(archive))
     return flags

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from clusters import EXECUTOR, HOST, cluster, connect_server, free_port
+from clusters import HOST, cluster, connect_server, executor_conf, free_port
 from fault_support import checked_groups, expected_outcomes, faulty_project, models_of, outcomes_of
 from support import ROOT
 
@@ -62,7 +62,7 @@ def undisturbed(tmp_path_factory):
 
 
 def with_targets(folder: Path, master: str, remote: str, conf: dict[str, str] = MappingProxyType({})) -> Path:
-    own = {"spark.driver.host": HOST, **EXECUTOR, **conf}
+    own = {"spark.driver.host": HOST, **executor_conf(), **conf}
     lines = "".join(f"      {key}: {value}\n" for key, value in own.items())
     (folder / "profiles.yml").write_text(
         f"targets:\n  local: {{}}\n  connect: {{remote: '{remote}', worker_memory: 1g}}\n"
